@@ -1,0 +1,301 @@
+"""The contract of every eviction ordering, and all of it that they share.
+
+An ordering is a `cachetools.Cache`: a mutable mapping that stays within `maxsize` by choosing victims. Under that face
+lies a narrower one that deals in nodes, made for a store whose readers take no lock:
+
+* a reader looks a key up in `Evicting.table`, uses the node's `value`, and makes one attribute store, `node.used = True`;
+* a writer holds a lock of its own around every method of the ordering.
+
+An ordering touches users' keys only through `table`. What it keeps beside (queues, orders) holds nodes, which hash and
+compare by identity, so that a key whose `__hash__` or `__eq__` raises or re-enters can fail one operation but cannot
+leave table and ordering at odds.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+import cachetools
+
+__all__ = ["Evicting", "Node"]
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_ABSENT: Any = object()
+
+
+class Node:
+    """One held entry: a key, its value, its size, and whether it was read.
+
+    `used` is written by readers without a lock. Orderings that need more per entry have a subclass with more slots
+    (`Evicting.node_type`); a store that needs more still subclasses that one and builds the nodes itself.
+    """
+
+    __slots__ = ("key", "size", "used", "value")
+
+    transient: ClassVar[frozenset[str]] = frozenset()
+    """Slots that tie the node to its store, and are therefore neither copied nor pickled with it."""
+
+    def __init__(self, key: Hashable, value: Any, size: float = 1) -> None:
+        self.key = key
+        self.value = value
+        self.size = size
+        self.used = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.key!r}, {self.value!r}, size={self.size!r})"
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        names = (name for cls in type(self).__mro__ for name in cls.__dict__.get("__slots__", ()))
+        return None, {n: getattr(self, n) for n in names if n not in self.transient and hasattr(self, n)}
+
+
+class Evicting(cachetools.Cache[K, V], Generic[K, V]):
+    """Base of all orderings: a `cachetools.Cache` over nodes.
+
+    `maxsize` bounds the sum of the sizes of what is held, `math.inf` means no bound. A size is 1 unless `getsizeof`
+    (called with a value) says otherwise. Raises `ValueError` when `maxsize` is negative.
+
+    An ordering supplies `_place`, `_take`, `_forget` and `_reset`; the rest is here.
+    """
+
+    node_type: ClassVar[type[Node]] = Node
+    """The class of node the ordering needs. A store may insert instances of a subclass."""
+
+    _structure: ClassVar[tuple[str, ...]] = ("table",)
+    """The attributes that hold nodes: they are copied node by node, all others are shared with the copy."""
+
+    table: dict[Hashable, Node]
+    """What is held, by key. The same dict for life: a reader may keep it, or its `get`."""
+
+    evictions: int
+    """How many victims were chosen for want of room, ever."""
+
+    def __init__(self, maxsize: float, getsizeof: Callable[[V], float] | None = None) -> None:
+        # cachetools' own __init__ would build a table of values beside ours; none of its methods that need it is left.
+        if maxsize < 0:
+            raise ValueError("maxsize must be non-negative")
+        if getsizeof is not None:
+            self.getsizeof = getsizeof  # type: ignore[assignment, method-assign]
+        self.table = {}
+        self.evictions = 0
+        self._maxsize = maxsize
+        self._currsize: float = 0
+
+    # What an ordering supplies. None of these may run users' code.
+
+    def _place(self, node: Node) -> None:
+        """A node enters the ordering."""
+        raise NotImplementedError
+
+    def _take(self) -> Node:
+        """Choose the next victim and take it out of the ordering, which is not empty."""
+        raise NotImplementedError
+
+    def _forget(self, node: Node) -> None:
+        """A node leaves the ordering."""
+        raise NotImplementedError
+
+    def _reset(self) -> None:
+        """All nodes leave the ordering."""
+        raise NotImplementedError
+
+    def _renew(self, node: Node) -> None:
+        """The value of a held node was replaced."""
+        node.used = True
+
+    def drain(self) -> None:
+        """Replay the reads recorded since the last write into the ordering, where it records them."""
+
+    # The node face.
+
+    @property
+    def maxsize(self) -> float:
+        """The bound on `currsize`."""
+        return self._maxsize
+
+    @property
+    def currsize(self) -> float:
+        """The sum of the sizes of what is held."""
+        return self._currsize
+
+    def insert(self, node: Node) -> Sequence[Node]:
+        """Hold `node`, and return the victims that were dropped to make room for it.
+
+        Its key must not be held: `KeyError`. A node larger than `maxsize` is refused with `ValueError`, and nothing
+        has changed then. If a user's key raises, `node` is not held; victims dropped before that stay dropped.
+        """
+        size = node.size
+        if size > self._maxsize:
+            raise ValueError("value too large")
+        self.drain()
+        victims: Sequence[Node] = ()
+        if self._currsize + size > self._maxsize:
+            victims = self._evict(size)
+        if self.table.setdefault(node.key, node) is not node:
+            raise KeyError(node.key)
+        self._place(node)
+        self._currsize += size
+        if self._currsize > self._maxsize:  # the key's __eq__ inserted something else meanwhile
+            victims = [*victims, *self._evict(0, spare=node)]
+        return victims
+
+    def resize(self, node: Node, size: float) -> Sequence[Node]:
+        """The value of a held `node` was replaced by one of `size`: make room, and return the victims.
+
+        Counts as use. `node` itself is never among them. A size above `maxsize` is refused with `ValueError`, and nothing has changed
+        then.
+        """
+        if size > self._maxsize:
+            raise ValueError("value too large")
+        self.drain()
+        self._currsize += size - node.size
+        node.size = size
+        self._renew(node)
+        if self._currsize > self._maxsize:
+            return self._evict(0, spare=node)
+        return ()
+
+    def remove(self, node: Node) -> None:
+        """A held `node` leaves: deleted, or expired."""
+        self.drain()
+        del self.table[node.key]
+        self._forget(node)
+        self._currsize -= node.size
+
+    def pop_victim(self) -> Node:
+        """Remove the node that would be evicted next, and return it. `KeyError` when nothing is held."""
+        node = self._pop()
+        self.evictions += 1
+        return node
+
+    def clear(self) -> None:
+        """Hold nothing. No key is hashed or compared, whatever state an error left behind."""
+        self._currsize = 0
+        self._reset()
+        self.table.clear()
+
+    def _pop(self) -> Node:
+        self.drain()
+        if not self.table:
+            raise KeyError(f"{type(self).__name__} is empty")
+        node = self._take()
+        try:
+            del self.table[node.key]
+        except BaseException:
+            self._place(node)
+            raise
+        self._currsize -= node.size
+        return node
+
+    def _evict(self, room: float, spare: Node | None = None) -> list[Node]:
+        """Drop victims, but not `spare`, until `room` is free."""
+        victims: list[Node] = []
+        spared = False
+        try:
+            while self._currsize + room > self._maxsize:
+                if not self.table:
+                    self._currsize = 0  # sizes that are floats need not add up to nothing
+                    break
+                node = self._take()
+                if node is spare:
+                    spared = True
+                    continue
+                try:
+                    del self.table[node.key]
+                except BaseException:
+                    self._place(node)
+                    raise
+                self._currsize -= node.size
+                self.evictions += 1
+                victims.append(node)
+        finally:
+            if spared:
+                self._place(cast(Node, spare))
+        return victims
+
+    # The mapping face.
+
+    def __getitem__(self, key: K) -> V:
+        node = self.table.get(key)
+        if node is None:
+            return self.__missing__(key)
+        node.used = True
+        return cast(V, node.value)
+
+    def __setitem__(self, key: K, value: V) -> None:
+        size = self.getsizeof(value)
+        if size > self._maxsize:
+            raise ValueError("value too large")
+        if size < 0:
+            raise ValueError("value size must be non-negative")
+        node = self.table.get(key)
+        if node is not None:
+            node.value = value
+            self.resize(node, size)
+            return
+        while self._currsize + size > self._maxsize and self.table:
+            self.popitem()  # cachetools' documented place for a subclass to learn of evictions
+            self.evictions += 1
+        self.insert(self.node_type(key, value, size))
+
+    def __delitem__(self, key: K) -> None:
+        self.remove(self.table[key])
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.table
+
+    def __missing__(self, key: K) -> V:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[K]:
+        return cast("Iterator[K]", iter(self.table))
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        held = {key: node.value for key, node in self.table.items()}
+        return f"{type(self).__name__}({held!r}, maxsize={self._maxsize!r}, currsize={self._currsize!r})"
+
+    def pop(self, key: K, default: Any = _ABSENT) -> Any:
+        """Remove `key` and return its value, or `default` if it is not held, or raise `KeyError`."""
+        node = self.table.get(key)
+        if node is not None:
+            value = node.value
+            del self[key]
+            return value
+        if default is _ABSENT:
+            raise KeyError(key)
+        return default
+
+    def popitem(self) -> tuple[K, V]:
+        """Remove the item that would be evicted next, and return it. `KeyError` when empty."""
+        node = self._pop()
+        return cast(K, node.key), cast(V, node.value)
+
+    # Copying and pickling.
+
+    def __copy__(self) -> Evicting[K, V]:
+        """A cache with the same values in the same order; what later happens to either leaves the other alone."""
+        self.drain()
+        state = self.__getstate__()
+        shared: dict[int, Any] = {}
+        for node in self.table.values():
+            shared[id(node.key)] = node.key
+            shared[id(node.value)] = node.value
+        structure = copy.deepcopy({name: state.pop(name) for name in self._structure}, shared)
+        clone = type(self).__new__(type(self))
+        clone.__setstate__({**state, **structure})
+        return clone
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.drain()
+        return self.__dict__.copy()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
