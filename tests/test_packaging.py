@@ -54,7 +54,7 @@ def modules_loaded_by(statement: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("module", public_modules())
+@pytest.mark.parametrize("module", list(public_modules()))
 def test_every_public_module_says_what_it_offers(module: str) -> None:
     """A public module lists its names in a literal `__all__`."""
     targets = {
