@@ -1,5 +1,5 @@
 """Memoization that may make a program faster, and never wrong, slow or dead."""
 
-from memo._version import __version__
+from ._version import __version__
 
 __all__ = ["__version__"]
