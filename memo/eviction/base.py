@@ -95,16 +95,19 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         """Choose the next victim and take it out of the ordering, which is not empty."""
         raise NotImplementedError
 
+    def _bury(self, node: Node) -> None:
+        """A victim was dropped. An ordering that remembers victims does so here; may run the key's `__hash__`."""
+
     def _forget(self, node: Node) -> None:
-        """A node leaves the ordering."""
+        """A node leaves the ordering otherwise."""
         raise NotImplementedError
 
     def _reset(self) -> None:
         """All nodes leave the ordering."""
         raise NotImplementedError
 
-    def _renew(self, node: Node) -> None:
-        """The value of a held node was replaced."""
+    def _renew(self, node: Node, growth: float) -> None:
+        """The value of a held node was replaced, and its size is now larger by `growth`."""
         node.used = True
 
     def drain(self) -> None:
@@ -152,9 +155,10 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         if size > self._maxsize:
             raise ValueError("value too large")
         self.drain()
-        self._currsize += size - node.size
+        growth = size - node.size
+        self._currsize += growth
         node.size = size
-        self._renew(node)
+        self._renew(node, growth)
         if self._currsize > self._maxsize:
             return self._evict(0, spare=node)
         return ()
@@ -162,6 +166,8 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
     def remove(self, node: Node) -> None:
         """A held `node` leaves: deleted, or expired."""
         self.drain()
+        if self.table.get(node.key) is not node:
+            raise KeyError(node.key)
         del self.table[node.key]
         self._forget(node)
         self._currsize -= node.size
@@ -189,6 +195,7 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
             self._place(node)
             raise
         self._currsize -= node.size
+        self._bury(node)
         return node
 
     def _evict(self, room: float, spare: Node | None = None) -> list[Node]:
@@ -212,6 +219,7 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
                 self._currsize -= node.size
                 self.evictions += 1
                 victims.append(node)
+                self._bury(node)
         finally:
             if spared:
                 self._place(cast(Node, spare))

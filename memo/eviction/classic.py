@@ -98,7 +98,7 @@ class _Recorded(_Ordered[K, V], Generic[K, V]):
         node.reads = self._buffer() if reads is None else reads  # type: ignore[attr-defined]
         self._order[node] = None
 
-    def _renew(self, node: Node) -> None:
+    def _renew(self, node: Node, growth: float) -> None:
         self._order.get(node)
 
     def drain(self) -> None:
@@ -144,7 +144,7 @@ class FIFO(_Ordered[K, V], Generic[K, V]):
 
     _order_type = cachetools.FIFOCache
 
-    def _renew(self, node: Node) -> None:
+    def _renew(self, node: Node, growth: float) -> None:
         self._order[node] = None
 
 
