@@ -29,7 +29,7 @@ from array import array
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
-from .base import Evicting, Node
+from .base import Evicting, Held, Node
 
 __all__ = ["Adaptive", "AdaptiveNode"]
 
@@ -52,6 +52,8 @@ TEST = 2
 """How many of them may be in their test, to an entry held."""
 REGRETS = 0.1
 """For how many evictions of what had been hot a return counts, to an entry held."""
+NAME_BITS = 16
+NAME = (1 << NAME_BITS) - 1
 
 
 class AdaptiveNode(Node):
@@ -133,30 +135,33 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         self._demoted: AdaptiveNode | None = None
         self._hot_size: float = 0
         self._hot_room = self._maxsize if self._maxsize <= 1 else self._maxsize - max(1, LEAST_COLD * self._maxsize)
-        self._restart()
-
-    def _restart(self) -> None:
-        """Nothing is known of what was evicted."""
         self._epoch = 1
         self._left = 0  # insertions before the next epoch
         self._horizon = 1  # the epoch in which tests begin that still last
+        self._forget_ghosts()
+
+    def _forget_ghosts(self) -> None:
         self._testing = 0  # evicted entries that are in their test
         self._tested: dict[int, int] = {}  # the same by epoch
         self._regretted = 0  # hot entries ever evicted
-        self._names: array[int] = array("q")  # the rest of a hash that belongs in a place
-        self._marks: array[int] = array("q")  # its epoch; or, negative, the count of hot ones evicted by then
+        # By place: a part of the hash that belongs there, and above it the epoch; or, negative, of what had been hot the
+        # count of those evicted by then.
+        self._ghosts: array[int] = array("q")
 
-    def insert(self, node: Node) -> Sequence[Node]:
+    def insert(self, node: Held) -> Sequence[Node]:
         """Hold `node`, and return the victims that were dropped to make room for it. As `Evicting.insert`."""
-        assert isinstance(node, AdaptiveNode)
         size = node.size
         if size > self._maxsize:
             raise ValueError("value too large")
-        digest = hash(node.key)
+        ghosts = self._ghosts
+        digest = hash(node.key) if ghosts else 0
         victims: Sequence[Node] = ()
         hot = False
         if self._currsize + size > self._maxsize:
-            victims = self._evict(size)
+            victims = (self._drop(),)
+            self.evictions += 1
+            if self._currsize + size > self._maxsize:
+                victims = [*victims, *self._make_room(size)]
         else:
             hot = self._hot_size + size <= self._hot_room
         if self.table.setdefault(node.key, node) is not node:
@@ -166,30 +171,59 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
             self._left -= 1
         else:
             self._next_epoch()
-        marks = self._marks
-        if marks:
-            name, place = divmod(digest, len(marks))
-            mark = marks[place]
-            if mark and self._names[place] == name:
-                marks[place] = 0
-                hot = self._returned(mark, size) or hot
+        if ghosts:
+            name, place = divmod(digest, len(ghosts))
+            ghost = ghosts[place]
+            if ghost and (ghost ^ name) & NAME == 0:
+                ghosts[place] = 0
+                hot = self._returned(ghost >> NAME_BITS, size) or hot
         if hot:
             self._heat(node)
         else:
             node.epoch = self._epoch
             node.state = COLD
-            self._cold = _join(node, self._cold)
+            oldest = self._cold
+            if oldest is None:
+                self._cold = node.prev = node.next = node
+            else:
+                newest = oldest.prev
+                node.prev = newest
+                node.next = oldest
+                newest.next = oldest.prev = node
         if self._currsize > self._maxsize:  # the key's __eq__ inserted something else meanwhile
-            victims = [*victims, *self._evict(0, spare=node)]
+            victims = [*victims, *self._shrink(node)]
         return victims
 
-    def _place(self, node: Node) -> None:
-        assert isinstance(node, AdaptiveNode)
+    def _place(self, node: AdaptiveNode) -> None:
         node.epoch = self._epoch
         node.state = COLD
         self._cold = _join(node, self._cold)
 
-    def _take(self) -> Node:
+    def _drop(self) -> Node:
+        node = self._cold
+        if node is None or node.used or self._demoted is not None:
+            return super()._drop()
+        # The common case, in one piece: `_take`, `_let_go`, `_bury`.
+        after = node.next
+        if after is node:
+            self._cold = None
+        else:
+            before = node.prev
+            before.next = after
+            after.prev = before
+            self._cold = after
+        node.prev = node.next = _NOWHERE
+        table = self.table
+        try:
+            del table[node.key]
+        except BaseException:
+            self._place(node)
+            raise
+        self._currsize = self._currsize - node.size if table else 0
+        self._bury(node)
+        return node
+
+    def _take(self) -> AdaptiveNode:
         while True:
             cold, node = self._cold, self._demoted
             if node is not None and (cold is None or node.epoch <= cold.epoch):
@@ -213,29 +247,30 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
             else:
                 self._demote()
 
-    def _bury(self, node: Node) -> None:
-        assert isinstance(node, AdaptiveNode)
-        state, node.state = node.state, LEFT
-        if state == DEMOTED:
+    def _bury(self, node: AdaptiveNode) -> None:
+        if node.state == DEMOTED:
             self._regretted = regretted = self._regretted + 1
             mark = -regretted
         else:
             mark = node.epoch
-            if mark < self._look():
+            hot = self._hot
+            if hot is None or hot.used or hot.state > HOT or hot.epoch >= self._horizon:
+                self._look()
+            if mark < self._horizon:
+                node.state = LEFT
                 return
-        marks = self._marks or self._remember()
+            self._testing += 1
+            tested = self._tested
+            tested[mark] = tested.get(mark, 0) + 1
+        node.state = LEFT
+        ghosts = self._ghosts or self._remember()
         try:
-            name, place = divmod(hash(node.key), len(marks))
+            name, place = divmod(hash(node.key), len(ghosts))
         except Exception:  # a key that can no longer be hashed is not remembered
             return
-        self._names[place] = name
-        marks[place] = mark
-        if mark > 0:
-            self._testing += 1
-            self._tested[mark] = self._tested.get(mark, 0) + 1
+        ghosts[place] = mark << NAME_BITS | name & NAME
 
-    def _forget(self, node: Node) -> None:
-        assert isinstance(node, AdaptiveNode)
+    def _forget(self, node: AdaptiveNode) -> None:
         state, node.state = node.state, LEFT
         if state == COLD:
             self._cold = _part(node, self._cold)
@@ -245,8 +280,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
             self._hot = _part(node, self._hot)
             self._hot_size -= node.size
 
-    def _renew(self, node: Node, growth: float) -> None:
-        assert isinstance(node, AdaptiveNode)
+    def _renew(self, node: AdaptiveNode, growth: float) -> None:
         node.used = True
         if node.state >= HOT:
             self._hot_size += growth
@@ -334,16 +368,16 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
     def _next_epoch(self) -> None:
         self._epoch += 1
         self._left = len(self.table) // EPOCHS
-        if self._left: self._left -= 1
-        if self._marks and len(self.table) > len(self._marks):
+        if self._left:
+            self._left -= 1
+        if self._ghosts and len(self.table) > len(self._ghosts):
             self._remember()
 
     def _remember(self) -> array[int]:
         """Begin a memory of evicted keys, for as many entries as there are now."""
         places = int(len(self.table) * GHOSTS * random.uniform(1, 1.2)) | 1
-        self._names = array("q", bytes(8 * places))
-        self._marks = array("q", bytes(8 * places))
-        return self._marks
+        self._ghosts = array("q", bytes(8 * places))
+        return self._ghosts
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -359,9 +393,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
             for node in members:
                 oldest = _join(node, oldest)
             setattr(self, ring, oldest)
-        epoch = self._epoch
-        self._restart()  # hashes mean nothing to another process
-        self._epoch = self._horizon = epoch
+        self._forget_ghosts()  # hashes mean nothing to another process
 
     def __del__(self) -> None:
         # Neighbours in a ring hold each other; without this, they would wait for the garbage collector.

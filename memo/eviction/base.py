@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import cachetools
 
-__all__ = ["Evicting", "Node"]
+__all__ = ["Evicting", "Held", "Node"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -51,6 +51,10 @@ class Node:
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         names = (name for cls in type(self).__mro__ for name in cls.__dict__.get("__slots__", ()))
         return None, {n: getattr(self, n) for n in names if n not in self.transient and hasattr(self, n)}
+
+
+Held: TypeAlias = Any
+"""A node of the ordering's `node_type`."""
 
 
 class Evicting(cachetools.Cache[K, V], Generic[K, V]):
@@ -87,7 +91,7 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
 
     # What an ordering supplies. None of these may run users' code.
 
-    def _place(self, node: Node) -> None:
+    def _place(self, node: Held) -> None:
         """A node enters the ordering."""
         raise NotImplementedError
 
@@ -95,10 +99,10 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         """Choose the next victim and take it out of the ordering, which is not empty."""
         raise NotImplementedError
 
-    def _bury(self, node: Node) -> None:
+    def _bury(self, node: Held) -> None:
         """A victim was dropped. An ordering that remembers victims does so here; may run the key's `__hash__`."""
 
-    def _forget(self, node: Node) -> None:
+    def _forget(self, node: Held) -> None:
         """A node leaves the ordering otherwise."""
         raise NotImplementedError
 
@@ -106,7 +110,7 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         """All nodes leave the ordering."""
         raise NotImplementedError
 
-    def _renew(self, node: Node, growth: float) -> None:
+    def _renew(self, node: Held, growth: float) -> None:
         """The value of a held node was replaced, and its size is now larger by `growth`."""
         node.used = True
 
@@ -125,7 +129,7 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         """The sum of the sizes of what is held."""
         return self._currsize
 
-    def insert(self, node: Node) -> Sequence[Node]:
+    def insert(self, node: Held) -> Sequence[Node]:
         """Hold `node`, and return the victims that were dropped to make room for it.
 
         Its key must not be held: `KeyError`. A node larger than `maxsize` is refused with `ValueError`, and nothing
@@ -137,16 +141,16 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         self.drain()
         victims: Sequence[Node] = ()
         if self._currsize + size > self._maxsize:
-            victims = self._evict(size)
+            victims = self._make_room(size)
         if self.table.setdefault(node.key, node) is not node:
             raise KeyError(node.key)
         self._place(node)
         self._currsize += size
         if self._currsize > self._maxsize:  # the key's __eq__ inserted something else meanwhile
-            victims = [*victims, *self._evict(0, spare=node)]
+            victims = [*victims, *self._shrink(node)]
         return victims
 
-    def resize(self, node: Node, size: float) -> Sequence[Node]:
+    def resize(self, node: Held, size: float) -> Sequence[Node]:
         """The value of a held `node` was replaced by one of `size`: make room, and return the victims.
 
         Counts as use. `node` itself is never among them. A size above `maxsize` is refused with `ValueError`, and nothing has changed
@@ -160,17 +164,17 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         node.size = size
         self._renew(node, growth)
         if self._currsize > self._maxsize:
-            return self._evict(0, spare=node)
+            return self._shrink(node)
         return ()
 
-    def remove(self, node: Node) -> None:
+    def remove(self, node: Held) -> None:
         """A held `node` leaves: deleted, or expired."""
         self.drain()
         if self.table.get(node.key) is not node:
             raise KeyError(node.key)
         del self.table[node.key]
         self._forget(node)
-        self._currsize -= node.size
+        self._shed(node.size)
 
     def pop_victim(self) -> Node:
         """Remove the node that would be evicted next, and return it. `KeyError` when nothing is held."""
@@ -188,41 +192,52 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         self.drain()
         if not self.table:
             raise KeyError(f"{type(self).__name__} is empty")
+        return self._drop()
+
+    def _drop(self) -> Node:
+        """Drop the next victim. There is one."""
         node = self._take()
+        self._let_go(node)
+        return node
+
+    def _let_go(self, node: Held) -> None:
+        """Drop a node that was taken out of the ordering; put it back if its key raises."""
         try:
             del self.table[node.key]
         except BaseException:
             self._place(node)
             raise
-        self._currsize -= node.size
+        self._shed(node.size)
         self._bury(node)
-        return node
 
-    def _evict(self, room: float, spare: Node | None = None) -> list[Node]:
-        """Drop victims, but not `spare`, until `room` is free."""
+    def _shed(self, size: float) -> None:
+        # Sizes that are floats need not add up to nothing.
+        self._currsize = self._currsize - size if self.table else 0
+
+    def _make_room(self, room: float) -> Sequence[Node]:
+        """Drop victims until `room` is free."""
+        victims = []
+        while self._currsize + room > self._maxsize:
+            victims.append(self._drop())
+            self.evictions += 1
+        return victims
+
+    def _shrink(self, spare: Node) -> Sequence[Node]:
+        """Drop victims, but not `spare`, until `maxsize` is kept."""
         victims: list[Node] = []
         spared = False
         try:
-            while self._currsize + room > self._maxsize:
-                if not self.table:
-                    self._currsize = 0  # sizes that are floats need not add up to nothing
-                    break
+            while self._currsize > self._maxsize and len(self.table) > 1:
                 node = self._take()
                 if node is spare:
                     spared = True
                     continue
-                try:
-                    del self.table[node.key]
-                except BaseException:
-                    self._place(node)
-                    raise
-                self._currsize -= node.size
+                self._let_go(node)
                 self.evictions += 1
                 victims.append(node)
-                self._bury(node)
         finally:
             if spared:
-                self._place(cast(Node, spare))
+                self._place(spare)
         return victims
 
     # The mapping face.

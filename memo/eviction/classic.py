@@ -50,7 +50,7 @@ class RecordingNode(Node):
     @used.setter
     def used(self, _read: bool) -> None:
         reads = self.reads
-        if reads is not None:
+        if reads is not None:  # held
             reads.append(self)
 
 
