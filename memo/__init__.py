@@ -1,5 +1,39 @@
-"""Memoization that may make a program faster, and never wrong, slow or dead."""
+"""memo: decorator-based memoization that may make a program faster, and never wrong or dead."""
+
+from __future__ import annotations
 
 from ._version import __version__
+from .cache import AsyncCache, Cache
+from .configuration import bypass, configure
+from .decorator import AsyncCachedFunction, CachedFunction, cached
+from .entry import Entry, Outcome
+from .errors import CacheError, Expired, Full, Miss, OperationFailed
+from .policy import CALL, EVICT, RAISE, SKIP, STALE, Policy, fallback, raise_as
+from .stats import CacheInfo
 
-__all__ = ["__version__"]
+__all__ = [
+    "CALL",
+    "EVICT",
+    "RAISE",
+    "SKIP",
+    "STALE",
+    "AsyncCache",
+    "AsyncCachedFunction",
+    "Cache",
+    "CacheError",
+    "CacheInfo",
+    "CachedFunction",
+    "Entry",
+    "Expired",
+    "Full",
+    "Miss",
+    "OperationFailed",
+    "Outcome",
+    "Policy",
+    "__version__",
+    "bypass",
+    "cached",
+    "configure",
+    "fallback",
+    "raise_as",
+]

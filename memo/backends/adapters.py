@@ -1,0 +1,151 @@
+"""Stores that people already have, as backends: any `cachetools.Cache`, any mutable mapping."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import MutableMapping
+from typing import Any
+
+import cachetools
+
+from ..entry import Entry
+from ..errors import Full, OperationFailed
+from ..forking import mend_after_fork
+from .base import in_scope
+
+__all__ = ["CachetoolsBackend", "MappingBackend", "adapted"]
+
+
+class MappingBackend:
+    """Keeps entries in a mutable mapping of the user's, which bounds itself if at all.
+
+    Every operation on the mapping is made under one lock. Values put there by others are not
+    entries, and reading one fails.
+    """
+
+    name = "mapping"
+    blocking = False
+    maxsize: float | None = None
+    timer = staticmethod(time.monotonic)
+
+    def __init__(self, mapping: MutableMapping[Any, Any]) -> None:
+        self.mapping = mapping
+        self._lock = threading.RLock()
+        mend_after_fork(self)
+
+    def read(self, key: Any, /) -> Entry | None:
+        """The entry under `key`, expired or not, or None."""
+        with self._lock:
+            try:
+                entry = self.mapping[key]
+            except KeyError:
+                return None
+        if type(entry) is not Entry:
+            raise OperationFailed(
+                f"the mapping holds a {type(entry).__name__} that was not stored by memo"
+            )
+        return entry
+
+    def write(self, key: Any, entry: Entry, /) -> int:
+        """Store `entry` under `key`."""
+        with self._lock:
+            self.mapping[key] = entry
+        return 0
+
+    def delete(self, key: Any, /) -> bool:
+        """Drop what is under `key`; returns whether there was anything."""
+        with self._lock:
+            try:
+                del self.mapping[key]
+            except KeyError:
+                return False
+        return True
+
+    def clear(self) -> None:
+        """Drop everything, also what others have put there."""
+        with self._lock:
+            self.mapping.clear()
+
+    def clear_scope(self, scope: Any) -> None:
+        """Drop the entries whose key is a tuple that begins with `scope`."""
+        with self._lock:
+            for key in list(self.mapping):
+                if in_scope(key, scope):
+                    self.mapping.pop(key, None)
+
+    @property
+    def currsize(self) -> float | None:
+        """How many entries there are."""
+        return len(self.mapping)
+
+    def after_fork_in_child(self) -> None:
+        """The lock may be held by a thread that is not in this process."""
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} on {type(self.mapping).__name__}>"
+
+
+class CachetoolsBackend(MappingBackend):
+    """Keeps entries in a `cachetools.Cache` of the user's, which bounds itself.
+
+    Its `getsizeof` is given the entry (`memo.entry.Entry`), whose first field is the value.
+    """
+
+    name = "cachetools"
+
+    def __init__(self, cache: cachetools.Cache[Any, Any]) -> None:
+        super().__init__(cache)
+        self._cache = cache
+
+    def write(self, key: Any, entry: Entry, /) -> int:
+        """Store `entry` under `key`; returns how many entries were evicted for it.
+
+        Raises:
+            Full: the cache says that the value is too large for it.
+        """
+        with self._lock:
+            before = len(self._cache) + (key not in self._cache)
+            try:
+                self._cache[key] = entry
+            except ValueError as error:
+                if "too large" not in str(error):
+                    raise
+                raise Full(key, too_large=True) from error
+            return max(0, before - len(self._cache))
+
+    def evict(self, n: int = 1) -> int:
+        """Drop `n` entries by the cache's own order; returns how many were dropped."""
+        with self._lock:
+            for dropped in range(n):
+                try:
+                    self._cache.popitem()
+                except KeyError:
+                    return dropped
+        return n
+
+    @property
+    def maxsize(self) -> float | None:  # type: ignore[override]
+        """The cache's own bound."""
+        return self._cache.maxsize
+
+    @property
+    def currsize(self) -> float | None:
+        """What the cache says it holds, in its own unit."""
+        return self._cache.currsize
+
+
+_adapted: weakref.WeakValueDictionary[int, MappingBackend] = weakref.WeakValueDictionary()
+_adapted_lock = threading.Lock()
+
+
+def adapted(mapping: MutableMapping[Any, Any]) -> MappingBackend:
+    """The one backend on `mapping`: whoever uses the mapping uses the same lock."""
+    with _adapted_lock:
+        backend = _adapted.get(id(mapping))
+        if backend is None or backend.mapping is not mapping:
+            kind = CachetoolsBackend if isinstance(mapping, cachetools.Cache) else MappingBackend
+            backend = _adapted[id(mapping)] = kind(mapping)
+        return backend

@@ -1,0 +1,262 @@
+"""The store in this process's memory.
+
+Entries are nodes of an eviction ordering (`memo.eviction`), which is a `cachetools.Cache`. Writers
+hold a lock; readers take none. They look a key up in a plain dict (which the GIL makes atomic), see
+whether it is time to look closer (`answers_until`), take the value, and mark the node as used.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from ..entry import Entry, Raised
+from ..errors import Full, shown
+from ..eviction import DEFAULT, NAMES, Node, ordering
+from ..forking import mend_after_fork
+from .base import in_scope
+from .expiries import Expiries
+
+__all__ = ["EVICTIONS", "Memory"]
+
+#: What `eviction=` takes; "none" refuses what does not fit while nothing has expired.
+EVICTIONS: Final = (*NAMES, "none")
+
+#: Entries past all use that one write drops in a store without a bound.
+_RECLAIMED_PER_WRITE: Final = 2
+
+
+@functools.cache
+def _held_type(node_type: type[Node]) -> type[Any]:
+    """The node of an ordering, with room for an entry and a place in the line of expiries.
+
+    The value is the node's own. `answers_until` is the moment from which a reader must look
+    closer: the entry's expiry, or an earlier one where a hit is more than handing the value out.
+    """
+    slots = ("answers_until", "created", "expires", "kept_until", "newer", "older", "tags")
+    return type("Held", (node_type,), {"__slots__": slots, "__module__": __name__})
+
+
+class Memory:
+    """Keeps entries in this process, at most `maxsize` of them.
+
+    Args:
+        maxsize: the most entries, or with `getsizeof` the largest sum of sizes; None for no bound.
+        eviction: one of `EVICTIONS`: which entry goes when there is no room. Expired ones go first.
+        getsizeof: the size of a value, in any unit; `maxsize` is in the same.
+        timer: seconds, monotonic; the clock the entries' times are in.
+
+    Raises:
+        TypeError, ValueError: an option that cannot be; the message names it.
+    """
+
+    name = "memory"
+    blocking = False
+
+    def __init__(
+        self,
+        maxsize: float | None = 1024,
+        *,
+        eviction: str = DEFAULT,
+        getsizeof: Callable[[Any], float] | None = None,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        check_bound(maxsize, eviction, getsizeof)
+        self.maxsize = maxsize
+        self.timer = timer
+        self._getsizeof = getsizeof
+        self._bound = math.inf if maxsize is None else maxsize
+        self._refuses = eviction == "none"
+        self._store = ordering(DEFAULT if self._refuses else eviction, self._bound)
+        self._held = _held_type(self._store.node_type)
+        self._expiries = Expiries()
+        # Dict operations on the user's keys run the user's __eq__ and __hash__, which may call the
+        # cached function again in this thread.
+        self._lock = threading.RLock()
+        #: `peek(key)` is the node under `key` or None, for readers without a lock.
+        self.peek: Callable[[Any], Any] = self._store.table.get
+        mend_after_fork(self)
+
+    def read(self, key: Any, /) -> Entry | None:
+        """The entry under `key`, expired or not, or None."""
+        node: Any = self.peek(key)
+        if node is None:
+            return None
+        node.used = True
+        with self._lock:
+            return Entry(node.value, node.created, node.expires, node.kept_until, node.tags)
+
+    def write(self, key: Any, entry: Entry, /, answers_until: float | None = None) -> int:
+        """Store `entry` under `key`; returns how many entries were evicted for it.
+
+        A reader answers with its value by itself until `answers_until` (default: its expiry).
+
+        Raises:
+            Full: it does not fit: its size is over `maxsize`, or eviction is "none" and nothing
+                has expired.
+        """
+        size = 1 if self._getsizeof is None else self._size(entry.value)
+        if answers_until is None:
+            answers_until = -math.inf if type(entry.value) is Raised else entry.expires
+        with self._lock:
+            node = self.peek(key)
+            try:
+                return self._write(node, key, entry, size, answers_until)
+            except Full:
+                raise
+            except BaseException:
+                # A key's own __eq__ or __hash__ gave up half way. Nothing of such a store can be
+                # relied on; an empty one can.
+                self._reset()
+                raise
+
+    def _write(
+        self, node: Any, key: Any, entry: Entry, size: float, answers_until: float
+    ) -> int:
+        if size > self._bound:
+            if node is not None:
+                self._remove(node)  # what it held is outdated
+            raise Full(key, too_large=True)
+        room = self._store.currsize + size - (0 if node is None else node.size)
+        if room > self._bound:
+            if self._refuses and not self._has_room_after_expiries(room - self._bound, node):
+                raise Full(key)
+            self._reclaim(room - self._bound, entry.created, node)
+        elif self._bound == math.inf:
+            self._reclaim(_RECLAIMED_PER_WRITE, entry.created, node)
+        if node is not None and answers_until == -math.inf:
+            # A reader between two looks at the old node must not find the new value in it.
+            self._remove(node)
+            node = None
+        if node is not None:
+            # The value first: a reader who sees the new deadline must not get the old value.
+            self._expiries.discard(node)
+            node.value = entry.value
+            _, node.created, node.expires, node.kept_until, node.tags = entry
+            node.answers_until = answers_until
+            self._expiries.add(node)
+            victims = self._store.resize(node, size)
+        else:
+            node = self._held(key, entry.value, size)
+            _, node.created, node.expires, node.kept_until, node.tags = entry
+            node.answers_until = answers_until
+            victims = self._store.insert(node)
+            self._expiries.add(node)
+        for victim in victims:
+            Expiries.discard(victim)
+        return len(victims)
+
+    def delete(self, key: Any, /) -> bool:
+        """Drop what is under `key`; returns whether there was anything."""
+        with self._lock:
+            node = self.peek(key)
+            if node is None:
+                return False
+            self._remove(node)
+            return True
+
+    def clear(self) -> None:
+        """Drop everything."""
+        with self._lock:
+            self._reset()
+
+    def clear_scope(self, scope: Any) -> None:
+        """Drop the entries whose key is a tuple that begins with `scope`."""
+        with self._lock:
+            for key, node in list(self._store.table.items()):
+                if in_scope(key, scope):
+                    self._remove(node)
+
+    def evict(self, n: int = 1) -> int:
+        """Drop `n` entries, expired ones first; returns how many were dropped.
+
+        With eviction "none" only expired ones are.
+        """
+        now = self.timer()
+        dropped = 0
+        with self._lock:
+            while dropped < n and self._store.table:
+                node = self._expiries.first(now, dead=False)
+                if node is not None:
+                    self._remove(node)
+                elif self._refuses:
+                    break
+                else:
+                    Expiries.discard(self._store.pop_victim())
+                dropped += 1
+        return dropped
+
+    @property
+    def currsize(self) -> float:
+        """What is held, expired or not: entries, or with `getsizeof` the sum of their sizes."""
+        return self._store.currsize
+
+    def __len__(self) -> int:
+        return len(self._store.table)
+
+    def __repr__(self) -> str:
+        return f"<Memory {len(self)} entries, maxsize={self.maxsize!r}>"
+
+    def after_fork_in_child(self) -> None:
+        """Start empty where the fork came in the middle of another thread's write."""
+        if not self._lock.acquire(blocking=False):
+            self._lock = threading.RLock()
+            self._reset()
+        else:
+            self._lock.release()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Memory:
+        return self
+
+    def _size(self, value: Any) -> float:
+        assert self._getsizeof is not None
+        size = self._getsizeof(value)
+        if isinstance(size, bool) or not isinstance(size, int | float) or not size >= 0:
+            raise ValueError(f"getsizeof gave {shown(size)}: must be a number of at least 0")
+        return size
+
+    def _remove(self, node: Any) -> None:
+        Expiries.discard(node)
+        self._store.remove(node)
+
+    def _reset(self) -> None:
+        self._store.clear()
+        self._expiries.clear()
+
+    def _reclaim(self, wanted: float, now: float, spare: Any) -> None:
+        """Drop entries of no use to anyone, up to a size of `wanted` in sum."""
+        while wanted > 0:
+            node = self._expiries.first(now, dead=True)
+            if node is None or node is spare:
+                return
+            wanted -= max(node.size, 1) if self._bound == math.inf else node.size
+            self._remove(node)
+
+    def _has_room_after_expiries(self, wanted: float, spare: Any) -> bool:
+        """Drop expired entries, in use or not, until `wanted` is free; whether it is."""
+        now = self.timer()
+        while wanted > 0:
+            node = self._expiries.first(now, dead=False)
+            if node is None or node is spare:
+                return False
+            wanted -= node.size
+            self._remove(node)
+        return True
+
+
+def check_bound(maxsize: object, eviction: object, getsizeof: object) -> None:
+    """Check what bounds a store; the error names the option, the value and what is allowed."""
+    if maxsize is not None and (isinstance(maxsize, bool) or not isinstance(maxsize, int | float)):
+        raise TypeError(f"maxsize={shown(maxsize)}: takes a number, or None for no bound")
+    if maxsize is not None and not maxsize >= 0:
+        raise ValueError(f"maxsize={maxsize!r}: must be at least 0 (0: never store; None: no bound)")
+    if eviction not in EVICTIONS:
+        raise ValueError(
+            f"eviction={shown(eviction)}: allowed are {', '.join(map(repr, EVICTIONS))}"
+        )
+    if getsizeof is not None and not callable(getsizeof):
+        raise TypeError(f"getsizeof={shown(getsizeof)}: takes a callable of the value")

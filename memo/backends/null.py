@@ -1,0 +1,34 @@
+"""A backend that keeps nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..entry import Entry
+
+__all__ = ["Null"]
+
+
+class Null:
+    """Keeps nothing: every read is a miss and every write succeeds."""
+
+    name = "null"
+    blocking = False
+    maxsize = 0
+    currsize = 0
+
+    def read(self, key: Any, /) -> Entry | None:
+        """Always None."""
+        del key
+        return None
+
+    def write(self, key: Any, entry: Entry, /) -> None:
+        """Does nothing."""
+
+    def delete(self, key: Any, /) -> bool:
+        """Always False."""
+        del key
+        return False
+
+    def clear(self) -> None:
+        """Does nothing."""

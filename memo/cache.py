@@ -1,0 +1,317 @@
+"""`Cache` and `AsyncCache`: the machine behind `@cached`, with keys of the user's own."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from types import TracebackType
+from typing import Any, ClassVar, Self, TypeVar
+
+from . import flow as flows
+from .background import background
+from .backends.base import is_async
+from .backends.memory import Memory
+from .configuration import bypassed
+from .entry import ABSENT, Raised
+from .errors import CacheError, OperationFailed, shown
+from .flow import Rules
+from .freshness import Duration, seconds
+from .options import DEFAULT_MAXSIZE, Options
+from .stats import CacheInfo
+from .turns import AsyncCore, AsyncTurn, Core, SyncCore, Turn
+
+__all__ = ["AsyncCache", "Cache", "build"]
+
+C = TypeVar("C", bound=Core)
+R = TypeVar("R")
+
+
+def build(kind: type[C], options: Options, *, name: str, scope: Any) -> C:
+    """The parts of a cache that `options` describe.
+
+    Args:
+        scope: what its keys begin with on a store that is not its alone.
+
+    Raises:
+        TypeError: a cache of blocking calls over an async backend.
+    """
+    policy = options.policy_in_force()
+    store = options.store_in_force(name)
+    private = store is None
+    if private:
+        store = Memory(
+            options.maxsize,
+            eviction=options.eviction,
+            getsizeof=options.getsizeof,
+            timer=options.timer or time.monotonic,
+        )
+    elif kind is SyncCore:
+        refuse_async(store, name)
+    timer = options.timer or getattr(store, "timer", None) or time.monotonic
+    held = None
+    if policy.may_serve_stale("failed") and type(store) is not Memory:
+        held = Memory(DEFAULT_MAXSIZE, timer=timer)
+    return kind(
+        name=name,
+        store=store,
+        scope=None if private else scope,
+        rules=Rules(
+            policy=policy,
+            freshness=options.freshness(policy),
+            timer=timer,
+            should_cache=options.should_cache,
+            stores=options.maxsize != 0,
+        ),
+        held=held,
+        copy=options.copy,
+        single_flight=options.single_flight,
+    )
+
+
+def refuse_async(backend: Any, name: str) -> None:
+    """Raise the `TypeError` that a blocking cache over an async backend is."""
+    if is_async(backend):
+        raise TypeError(
+            f"backend={shown(backend)}: an async backend cannot serve {name}, which is not async"
+        )
+
+
+class _Face:
+    """What `Cache` and `AsyncCache` have in common."""
+
+    _core: Any
+    _kind: ClassVar[type[Core]]
+    #: Set by the decorator's room, which stands above this one.
+    decorate: ClassVar[Callable[..., Any]]
+
+    def __init__(self, backend: Any = None, *, namespace: str | None = None, **options: Any):
+        if namespace is not None and not isinstance(namespace, str):
+            raise TypeError(f"namespace={shown(namespace)}: takes a str")
+        self._options = Options.of(backend=backend, **options)
+        self._namespace = namespace
+        self._core = build(
+            self._kind, self._options, name=namespace or type(self).__name__, scope=namespace
+        )
+
+    def cached(self, func: Any = None, /, **options: Any) -> Any:
+        """`memo.cached` with this cache's store, policy, timer and lifetime as the defaults."""
+        own = self._options
+        core = self._core
+        defaults: dict[str, Any] = {"backend": core.store, "policy": core.rules.policy}
+        if own.timer is not None:
+            defaults["timer"] = own.timer
+        defaults |= own.lifetime
+        return type(self).decorate(func, **(defaults | options))
+
+    def info(self) -> CacheInfo:
+        """The counters, and what is held."""
+        return info(self._core)
+
+    def _key(self, key: Hashable) -> Any:
+        """`key` as the store has it.
+
+        Raises:
+            OperationFailed: it cannot be hashed.
+        """
+        try:
+            hash(key)
+        except Exception as error:
+            raise unusable_key(error) from error
+        return key if self._core.scope is None else (self._core.scope, key)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._core.name!r} on {self._core.store!r}>"
+
+
+def info(core: Core) -> CacheInfo:
+    """The counters of `core`, and what its store holds."""
+    return core.stats.info(
+        getattr(core.store, "maxsize", None), getattr(core.store, "currsize", None)
+    )
+
+
+def unusable_key(error: Exception) -> OperationFailed:
+    """What an argument that cannot be part of a key is to memo; raise it `from error`."""
+    return OperationFailed(f"key cannot be made: {type(error).__name__}: {error}", operation="key")
+
+
+class Cache(_Face):
+    """A cache with explicit keys.
+
+    Args:
+        backend: a backend, a `cachetools.Cache`, a mutable mapping; None: a memory of its own.
+        namespace: tells its keys from others' on the same backend; None: keys are used as they are.
+        options: as `memo.cached` has them, but for those about the arguments of a function.
+
+    Raises:
+        TypeError, ValueError: an option that cannot be; the message names it.
+    """
+
+    _kind = SyncCore
+    _core: SyncCore
+
+    def get(self, key: Hashable, default: Any = ABSENT) -> Any:
+        """The value under `key`; without one, `default`.
+
+        Raises:
+            Miss, Expired, OperationFailed: there is none to be had, and no `default`.
+        """
+        core = self._core
+        try:
+            return core.run(flows.get(self._key(key), core.rules, core.stats))
+        except CacheError:
+            if default is ABSENT:
+                raise
+            return default
+
+    def set(self, key: Hashable, value: Any, *, ttl: Duration | None = None) -> bool:
+        """Store `value`, for `ttl` instead of the cache's own; whether it was stored."""
+        core = self._core
+        full = self._key(key)
+        core.flights.supersede(full)
+        freshness = _with_ttl(core, ttl)
+        return bool(core.run(flows.store(full, value, core.rules, core.stats, freshness)))
+
+    def get_or_load(self, key: Hashable, load: Callable[[], R]) -> R:
+        """The value under `key`, or else what `load()` gives, which is stored.
+
+        One load per key runs at a time; who comes meanwhile waits for its result.
+        """
+        core = self._core
+        if bypassed():
+            return load()
+        try:
+            full = self._key(key)
+        except OperationFailed as error:
+            flow = flows.unkeyed(error, core.rules, core.stats)
+            return Turn(core, None, flow, load).run()  # type: ignore[no-any-return]
+        return Turn(core, full, flows.call(full, core.rules, core.stats), load).run()  # type: ignore[no-any-return]
+
+    def delete(self, key: Hashable) -> bool:
+        """Drop what is under `key`, and what is being loaded for it; whether there was anything."""
+        core = self._core
+        full = self._key(key)
+        core.flights.supersede(full)
+        return bool(core.run(flows.delete(full, core.rules, core.stats)))
+
+    def clear(self) -> bool:
+        """Drop all of this cache's entries and set the counters to zero; whether it was done."""
+        core = self._core
+        core.flights.supersede_all()
+        done = bool(core.run(flows.clear(core.rules, core.stats)))
+        core.stats.reset()
+        return done
+
+    def close(self) -> None:
+        """Drop refreshes that wait, wait a moment for those that run, and close the backend."""
+        background.cancel(self._core)
+        close = getattr(self._core.store, "close", None)
+        if callable(close):
+            close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncCache(_Face):
+    """The async twin of `Cache`: the same, to be awaited. `load` is a coroutine function."""
+
+    _kind = AsyncCore
+    _core: AsyncCore
+
+    async def get(self, key: Hashable, default: Any = ABSENT) -> Any:
+        """The value under `key`; without one, `default`.
+
+        Raises:
+            Miss, Expired, OperationFailed: there is none to be had, and no `default`.
+        """
+        core = self._core
+        try:
+            return await core.run(flows.get(self._key(key), core.rules, core.stats))
+        except CacheError:
+            if default is ABSENT:
+                raise
+            return default
+
+    async def set(self, key: Hashable, value: Any, *, ttl: Duration | None = None) -> bool:
+        """Store `value`, for `ttl` instead of the cache's own; whether it was stored."""
+        core = self._core
+        full = self._key(key)
+        core.flights.supersede(full)
+        freshness = _with_ttl(core, ttl)
+        return bool(await core.run(flows.store(full, value, core.rules, core.stats, freshness)))
+
+    async def get_or_load(self, key: Hashable, load: Callable[[], Awaitable[R]]) -> R:
+        """The value under `key`, or else what `await load()` gives, which is stored.
+
+        One load per key runs at a time; who comes meanwhile waits for its result.
+        """
+        core = self._core
+        if bypassed():
+            return await load()
+        try:
+            full = self._key(key)
+        except OperationFailed as error:
+            turn = AsyncTurn(core, None, flows.unkeyed(error, core.rules, core.stats), load)
+            turn.alone = True
+        else:
+            turn = AsyncTurn(core, full, flows.call(full, core.rules, core.stats), load)
+        answer = await turn.run()
+        if type(answer) is Raised:
+            raise answer.error
+        return answer  # type: ignore[no-any-return]
+
+    async def delete(self, key: Hashable) -> bool:
+        """Drop what is under `key`, and what is being loaded for it; whether there was anything."""
+        core = self._core
+        full = self._key(key)
+        core.flights.supersede(full)
+        return bool(await core.run(flows.delete(full, core.rules, core.stats)))
+
+    async def clear(self) -> bool:
+        """Drop all of this cache's entries and set the counters to zero; whether it was done."""
+        core = self._core
+        core.flights.supersede_all()
+        done = bool(await core.run(flows.clear(core.rules, core.stats)))
+        core.stats.reset()
+        return done
+
+    async def close(self) -> None:
+        """Cancel the refreshes of this loop, and close the backend."""
+        loop = asyncio.get_running_loop()
+        refreshes = [task for task in self._core.refreshes if task.get_loop() is loop]
+        for task in refreshes:
+            task.cancel()
+        await asyncio.gather(*refreshes, return_exceptions=True)
+        close = getattr(self._core.store, "close", None)
+        if callable(close):
+            closed = close()
+            if isinstance(closed, Coroutine):
+                await closed
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _with_ttl(core: Core, ttl: Duration | None) -> Any:
+    if ttl is None:
+        return None
+    return dataclasses.replace(core.rules.freshness, ttl=seconds("ttl", ttl))

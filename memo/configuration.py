@@ -1,0 +1,141 @@
+"""What holds for a whole program: default backend and policy, and caching switched off or passed by.
+
+Whether caching is off must cost a hit nothing. So no cached function asks; each one that is on its
+fast path is registered here, and when something is switched all of them are told to leave it.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from .backends.resolve import adopt
+from .entry import ABSENT
+from .errors import shown
+from .policy import Policy
+
+__all__ = ["bypass", "bypassed", "configure", "defaults", "enter_fast_path", "warn_once"]
+
+
+class _Defaults:
+    """What `configure` has set."""
+
+    backend: Any = None
+    policy: Policy | None = None
+    enabled: bool = True
+
+
+class Switchable(Protocol):
+    """A cached function that answers hits without asking whether caching is on."""
+
+    def enter_fast_path(self) -> None:
+        """From now on answer without asking."""
+
+    def leave_fast_path(self) -> None:
+        """From now on ask before each answer."""
+
+
+class _Bypass:
+    """One `with bypass()` block; a task that outlives the block must see that it is over."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+
+defaults = _Defaults()
+_bypassing: ContextVar[_Bypass | None] = ContextVar("memo_bypassing", default=None)
+_lock = threading.Lock()
+_bypasses = 0
+_fast: weakref.WeakSet[Switchable] = weakref.WeakSet()
+
+
+def configure(
+    *,
+    backend: Any = ABSENT,
+    policy: Policy | None = ABSENT,  # type: ignore[assignment]
+    enabled: bool = ABSENT,  # type: ignore[assignment]
+) -> None:
+    """Set what holds for all caches of this program that do not say otherwise themselves.
+
+    Args:
+        backend: the backend of cached functions written without one; None: a private memory each.
+            A function takes it up when it is first used.
+        policy: the policy of caches written without one; None: `Policy.absorb()`. Also taken up at
+            first use.
+        enabled: False switches all cached functions off, at once: calls go to the function.
+
+    Raises:
+        TypeError, ValueError: an option that cannot be; the message names it.
+    """
+    if policy is not ABSENT and policy is not None and not isinstance(policy, Policy):
+        raise TypeError(f"policy={shown(policy)}: takes a memo.Policy")
+    if enabled is not ABSENT and not isinstance(enabled, bool):
+        raise TypeError(f"enabled={shown(enabled)}: takes True or False")
+    if backend is not ABSENT:
+        defaults.backend = None if backend is None else adopt(backend)
+    if policy is not ABSENT:
+        defaults.policy = policy
+    if enabled is not ABSENT:
+        with _lock:
+            defaults.enabled = enabled
+            if not enabled:
+                _slow_all()
+
+
+@contextmanager
+def bypass() -> Iterator[None]:
+    """Within the block, calls of cached functions go to the functions: nothing is read or stored.
+
+    It holds for this context only (`contextvars`): this thread or task, and, until the block ends,
+    the tasks it starts.
+    """
+    global _bypasses  # noqa: PLW0603 - how many blocks are open is the program's state
+    with _lock:
+        _bypasses += 1
+        _slow_all()
+    block = _Bypass()
+    outer = _bypassing.set(block)
+    try:
+        yield
+    finally:
+        block.over = True
+        _bypassing.reset(outer)
+        with _lock:
+            _bypasses -= 1
+
+
+def bypassed() -> bool:
+    """Whether a call made now is to go past the cache."""
+    block = _bypassing.get()
+    return not defaults.enabled or (block is not None and not block.over)
+
+
+def enter_fast_path(function: Switchable) -> None:
+    """Have `function` answer without asking, if nothing is switched off or passed by just now."""
+    with _lock:
+        if not _bypasses and defaults.enabled:
+            _fast.add(function)
+            function.enter_fast_path()
+
+
+def _slow_all() -> None:
+    for function in list(_fast):
+        function.leave_fast_path()
+    _fast.clear()
+
+
+_warned: set[str] = set()
+
+
+def warn_once(message: str) -> None:
+    """Warn of something that a program may want to change, once for each message."""
+    if message not in _warned:
+        _warned.add(message)
+        warnings.warn(message, UserWarning, stacklevel=2)

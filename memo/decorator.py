@@ -1,0 +1,623 @@
+"""`@cached`: functions and methods of both colours, decorated.
+
+A decorated function is a wrapt proxy. What it forwards calls to is not the user's function but a
+path (`memo.paths`) that looks into the cache first; the proxy carries identity, introspection and
+the handle (`f.invalidate(...)` and the like) and is no Python frame.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+import types
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar
+from typing import overload
+
+import wrapt
+
+from . import flow as flows
+from .cache import AsyncCache, Cache, info
+from .entry import ABSENT, Outcome
+from .errors import shown
+from .flow import Flow
+from .freshness import Duration
+from .options import Options
+from .policy import Policy
+from .prewarm import Prewarmed, Progress, prewarm, prewarm_async
+from .site import KeylessError, Site
+from .stats import CacheInfo, Stats
+from .turns import AsyncTurn, Turn, settled
+
+__all__ = ["AsyncCachedFunction", "CachedFunction", "cached"]
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+S = TypeVar("S")
+
+if TYPE_CHECKING:
+    _Base = object
+else:
+    _Base = wrapt.CallableObjectProxy
+
+#: wrapt's C implementation calls what it wraps without looking `__wrapped__` up, which is therefore
+#: free to be the user's function. Its Python implementation looks it up, and needs `__call__` here.
+_IN_C: Final = not isinstance(wrapt.CallableObjectProxy.__call__, types.FunctionType)
+
+
+class _Proxy(_Base):
+    """What decorated functions of both colours have in common."""
+
+    _self_site: Site
+
+    def __init__(self, site: Site) -> None:
+        self._self_site = site
+        super().__init__(site.first_path())  # type: ignore[call-arg]
+        site.attach(self)
+
+    if _IN_C:
+
+        def _self_forward(self, path: Callable[..., Any]) -> None:
+            _INNER.__set__(self, path)
+
+    else:
+
+        def _self_forward(self, path: Callable[..., Any]) -> None:
+            self._self_path = path
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return self._self_path(*args, **kwargs)
+
+    @property
+    def __wrapped__(self) -> Any:
+        return self._self_site.function
+
+    @__wrapped__.setter
+    def __wrapped__(self, path: Callable[..., Any]) -> None:
+        self._self_forward(path)
+
+    # Identity: a decorated function is itself alone, whatever stands behind it at present.
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+
+    def __repr__(self) -> str:
+        return f"<cached {self._self_site.function!r}>"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> str:
+        return self._self_site.function.__qualname__  # type: ignore[no-any-return]
+
+    def __reduce_ex__(self, protocol: Any) -> str:
+        return self.__reduce__()
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._self_site.becomes_method(owner)
+
+    def _self_get(self, instance: Any, owner: type | None) -> Any:
+        """What attribute access gives; `instance` None: access through the class."""
+        site = self._self_site
+        if site.binding == "static":
+            return self
+        if site.binding == "class":
+            instance = owner if owner is not None else type(instance)
+        if instance is None:
+            return self
+        if not site.has_receivers:
+            site.becomes_method(type(instance))
+        return _Bound(self, instance)
+
+    # The plain part of the handle.
+
+    def cache_key(self, /, *args: Any, **kwargs: Any) -> Any:
+        """The key of the call `f(...)`, as the store has it.
+
+        Raises:
+            TypeError: the arguments do not fit the signature.
+            OperationFailed: they cannot be a key.
+        """
+        try:
+            return self._self_site.locate(args, kwargs, "cache_key")[1]
+        except KeylessError as keyless:
+            raise keyless.error from keyless.error.__cause__
+
+    def cache_info(self) -> CacheInfo:
+        """The counters, and what is held; of a method, in sum over all instances."""
+        return self._self_info(ABSENT)
+
+    def _self_info(self, receiver: Any) -> CacheInfo:
+        site = self._self_site
+        if receiver is not ABSENT and site.has_receivers:
+            return info(site.receivers.cache_of(receiver))
+        if not site.has_receivers:
+            return info(site.core)
+        total = Stats()
+        total.add(site.receivers.past)
+        held: float | None = 0
+        for core in site.cores():
+            total.add(core.stats)
+            size = getattr(core.store, "currsize", None)
+            held = None if held is None or size is None else held + size
+        return total.info(info(site.core).maxsize, held)
+
+    def cache_parameters(self) -> dict[str, Any]:
+        """The options `maxsize` and `typed`, as functools has them."""
+        site = self._self_site
+        return {"maxsize": info(site.core).maxsize, "typed": site.keys.typed}
+
+
+_INNER: Any = next(
+    vars(base)["__wrapped__"]
+    for base in wrapt.CallableObjectProxy.__mro__
+    if "__wrapped__" in vars(base) or base is object
+) if _IN_C else None
+
+
+class _Bound(functools.partial):  # type: ignore[type-arg]
+    """A decorated function bound to a receiver, which it keeps alive.
+
+    A `functools.partial`, since calling one is C: `partial(proxy, receiver)`.
+    """
+
+    __slots__ = ()
+
+    @property
+    def __self__(self) -> Any:
+        return self.args[0]
+
+    @property
+    def __func__(self) -> Any:
+        return self.func
+
+    @property
+    def __wrapped__(self) -> Any:
+        return types.MethodType(self.func.__wrapped__, self.args[0])
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.__wrapped__)
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        return self.func.__doc__
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.func, name)
+        if name in _HANDLE:
+            return functools.partial(found, self.args[0])
+        return found
+
+    def set(self, value: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return self.func.set(value, self.args[0], *args, **kwargs)
+
+    def prewarm(self, calls: Iterable[tuple[Any, ...]], **options: Any) -> Any:
+        receiver = self.args[0]
+        return self.func.prewarm(((receiver, *call) for call in calls), **options)
+
+    def cache_info(self) -> CacheInfo:
+        return self.func._self_info(self.args[0])  # type: ignore[no-any-return]  # noqa: SLF001
+
+    def cache_clear(self) -> Any:
+        return self.func._self_clear(self.args[0])  # noqa: SLF001
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not _Bound:
+            return NotImplemented
+        return self.func is other.func and self.args[0] is other.args[0]
+
+    def __hash__(self) -> int:
+        return hash((self.func, id(self.args[0])))
+
+    def __repr__(self) -> str:
+        return f"<bound {self.func!r} of {shown(self.args[0])}>"
+
+    def __reduce__(self) -> Any:
+        return getattr, (self.args[0], self.func._self_site.function.__name__)  # noqa: SLF001
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+
+#: Parts of the handle that take the arguments of a call, receiver first.
+_HANDLE: Final = {"get", "lookup", "invalidate", "refresh", "cache_key"}
+
+
+class CachedFunction(_Proxy, Generic[P, R_co]):
+    """A decorated function or method, with its handle."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+        __name__: str
+        __qualname__: str
+
+    @overload
+    def __get__(self, instance: None, owner: type, /) -> CachedFunction[P, R_co]: ...
+    @overload
+    def __get__(
+        self: CachedFunction[Concatenate[S, Q], R_co], instance: S, owner: type | None = None, /
+    ) -> CachedFunction[Q, R_co]: ...
+    def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
+        """The function bound to `instance`; through the class, itself."""
+        if instance is None or not self._self_site.has_receivers:
+            return self._self_get(instance, owner)
+        return _Bound(self, instance)
+
+    def get(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """The cached value; never calls the function.
+
+        Raises:
+            Miss, Expired, OperationFailed: there is none to be had, unless the policy serves stale
+                values or has an exception of its own (`raise_as`) for it.
+        """
+        core, key, flow = self._self_flow(flows.get, args, kwargs, "get")
+        return core.run(flow or flows.get(key, core.rules, core.stats))  # type: ignore[no-any-return]
+
+    def lookup(self, *args: P.args, **kwargs: P.kwargs) -> Outcome:
+        """What is cached, as an `Outcome`; raises nothing about the cache and counts nothing."""
+        try:
+            core, key = self._self_site.locate(args, kwargs, "lookup")
+        except KeylessError as keyless:
+            return Outcome(status="failed", error=keyless.error)
+        return core.run(flows.look(key, core.rules))  # type: ignore[no-any-return]
+
+    def set(self, value: Any, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Store `value` as the result of `f(...)`; returns whether it was stored."""
+        core, key, flow = self._self_flow(flows.store, args, kwargs, "set")
+        if flow is None:
+            core.flights.supersede(key)
+            flow = flows.store(key, value, core.rules, core.stats)
+        return bool(core.run(flow))
+
+    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Drop what is cached for `f(...)`; returns whether there was anything.
+
+        A load that is under way is not stored, and later calls do not wait for it.
+        """
+        core, key, flow = self._self_flow(flows.delete, args, kwargs, "invalidate")
+        if flow is None:
+            core.flights.supersede(key)
+            flow = flows.delete(key, core.rules, core.stats)
+        return bool(core.run(flow))
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the function now, store its result and return it.
+
+        Where a load of the same key is under way, it is waited for instead.
+        """
+        return self._self_refresh(args, kwargs).run()  # type: ignore[no-any-return]
+
+    def prewarm(
+        self,
+        calls: Iterable[tuple[Any, ...]],
+        *,
+        workers: int = 4,
+        progress: Progress = False,
+    ) -> Prewarmed:
+        """Fill the cache ahead of traffic.
+
+        Args:
+            calls: the positional arguments of each call, as tuples. What is fresh is left alone.
+            workers: how many threads call the function at once.
+            progress: True for a progress bar (rich, from the extra `cli`), or plain lines where
+                there is no terminal; or a callable of (done, total or None).
+
+        Returns:
+            How many were loaded, were fresh already, and failed.
+        """
+        return prewarm(self, calls, workers=workers, progress=progress)
+
+    def cache_clear(self) -> None:
+        """Drop all entries and set the counters to zero; of a method, those of all instances."""
+        self._self_clear(ABSENT)
+
+    def _self_clear(self, receiver: Any) -> None:
+        for core in _cleared(self._self_site, receiver):
+            core.flights.supersede_all()
+            core.run(flows.clear(core.rules, core.stats))
+            core.stats.reset()
+
+    def _self_flow(
+        self, make: Any, args: tuple[Any, ...], kwargs: dict[str, Any], handle: str
+    ) -> tuple[Any, Any, Flow | None]:
+        return _located(self._self_site, make, args, kwargs, handle)
+
+    def _self_refresh(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Turn:
+        core, key, flow = _located(self._self_site, flows.renew, args, kwargs, "refresh")
+        flow = flow or flows.renew(key, core.rules, core.stats)
+        return Turn(core, key, flow, self._self_site.function, args, kwargs)
+
+
+class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
+    """A decorated coroutine function or method, with its handle, which is to be awaited."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]: ...
+
+        __name__: str
+        __qualname__: str
+
+    @overload
+    def __get__(self, instance: None, owner: type, /) -> AsyncCachedFunction[P, R_co]: ...
+    @overload
+    def __get__(
+        self: AsyncCachedFunction[Concatenate[S, Q], R_co],
+        instance: S,
+        owner: type | None = None,
+        /,
+    ) -> AsyncCachedFunction[Q, R_co]: ...
+    def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
+        """The function bound to `instance`; through the class, itself."""
+        if instance is None or not self._self_site.has_receivers:
+            return self._self_get(instance, owner)
+        return _Bound(self, instance)
+
+    async def get(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """The cached value; never calls the function.
+
+        Raises:
+            Miss, Expired, OperationFailed: there is none to be had, unless the policy serves stale
+                values or has an exception of its own (`raise_as`) for it.
+        """
+        core, key, flow = _located(self._self_site, flows.get, args, kwargs, "get")
+        return await core.run(flow or flows.get(key, core.rules, core.stats))  # type: ignore[no-any-return]
+
+    async def lookup(self, *args: P.args, **kwargs: P.kwargs) -> Outcome:
+        """What is cached, as an `Outcome`; raises nothing about the cache and counts nothing."""
+        try:
+            core, key = self._self_site.locate(args, kwargs, "lookup")
+        except KeylessError as keyless:
+            return Outcome(status="failed", error=keyless.error)
+        return await core.run(flows.look(key, core.rules))  # type: ignore[no-any-return]
+
+    async def set(self, value: Any, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Store `value` as the result of `f(...)`; returns whether it was stored."""
+        core, key, flow = _located(self._self_site, flows.store, args, kwargs, "set")
+        if flow is None:
+            core.flights.supersede(key)
+            flow = flows.store(key, value, core.rules, core.stats)
+        return bool(await core.run(flow))
+
+    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Drop what is cached for `f(...)`; returns whether there was anything.
+
+        A load that is under way is not stored, and later calls do not wait for it.
+        """
+        core, key, flow = _located(self._self_site, flows.delete, args, kwargs, "invalidate")
+        if flow is None:
+            core.flights.supersede(key)
+            flow = flows.delete(key, core.rules, core.stats)
+        return bool(await core.run(flow))
+
+    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the function now, store its result and return it.
+
+        Where a load of the same key is under way, it is waited for instead.
+        """
+        core, key, flow = _located(self._self_site, flows.renew, args, kwargs, "refresh")
+        flow = flow or flows.renew(key, core.rules, core.stats)
+        turn = AsyncTurn(core, key, flow, self._self_site.function, args, kwargs)
+        turn.alone = key is None
+        return settled(await turn.run())  # type: ignore[no-any-return]
+
+    async def prewarm(
+        self,
+        calls: Iterable[tuple[Any, ...]],
+        *,
+        workers: int = 4,
+        progress: Progress = False,
+    ) -> Prewarmed:
+        """Fill the cache ahead of traffic; see `CachedFunction.prewarm`. `workers` are tasks."""
+        return await prewarm_async(self, calls, workers=workers, progress=progress)
+
+    async def cache_clear(self) -> None:
+        """Drop all entries and set the counters to zero; of a method, those of all instances."""
+        await self._self_clear(ABSENT)
+
+    async def _self_clear(self, receiver: Any) -> None:
+        for core in _cleared(self._self_site, receiver):
+            core.flights.supersede_all()
+            await core.run(flows.clear(core.rules, core.stats))
+            core.stats.reset()
+
+
+def _located(
+    site: Site, make: Any, args: tuple[Any, ...], kwargs: dict[str, Any], handle: str
+) -> tuple[Any, Any, Flow | None]:
+    """Cache and key of a call; where it can have no key, the flow that answers in its place."""
+    try:
+        core, key = site.locate(args, kwargs, handle)
+    except KeylessError as keyless:
+        core, error = keyless.core, keyless.error
+        if make is flows.get:
+            return core, None, flows.refused(error, core.rules, core.stats)
+        instead = flows.unkeyed if make is flows.renew else flows.untouched
+        return core, None, instead(error, core.rules, core.stats)
+    return core, key, None
+
+
+def _cleared(site: Site, receiver: Any) -> list[Any]:
+    if receiver is not ABSENT and site.has_receivers:
+        return [site.receivers.cache_of(receiver)]
+    site.receivers.past.reset()
+    return site.cores()
+
+
+class _Decorator(Protocol):
+    """`cached(...)` with options and without a function: decorates one."""
+
+    @overload
+    def __call__(
+        self, func: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncCachedFunction[P, R]: ...
+    @overload
+    def __call__(self, func: Callable[P, R], /) -> CachedFunction[P, R]: ...
+
+
+class _Cached:
+    """The type of `cached`."""
+
+    __name__ = "cached"
+
+    @overload
+    def __call__(
+        self, func: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncCachedFunction[P, R]: ...
+    @overload
+    def __call__(self, func: Callable[P, R], /) -> CachedFunction[P, R]: ...
+    @overload
+    def __call__(
+        self,
+        /,
+        *,
+        ttl: Duration | Callable[[Any], Duration | None] | None = None,
+        maxsize: float | None = ...,
+        backend: Any = None,
+        policy: Policy | None = None,
+        key: Callable[..., Hashable] | None = None,
+        ignore: str | Iterable[str] = (),
+        typed: bool = False,
+        eviction: str = ...,
+        getsizeof: Callable[[Any], float] | None = None,
+        stale_while_revalidate: Duration = 0,
+        stale_if_error: Duration = 0,
+        refresh_after: float | None = None,
+        jitter: float = 0,
+        should_cache: Callable[[Any], object] | None = None,
+        cache_exceptions: Mapping[type[BaseException], Duration] | None = None,
+        copy: Callable[[Any], Any] | None = None,
+        single_flight: bool = True,
+        timer: Callable[[], float] | None = None,
+        name: str | None = None,
+        version: Any = None,
+    ) -> _Decorator: ...
+    def __call__(
+        self,
+        func: Any = None,
+        /,
+        *,
+        ttl: Duration | Callable[[Any], Duration | None] | None = None,
+        maxsize: float | None = ABSENT,  # type: ignore[assignment]
+        backend: Any = None,
+        policy: Policy | None = None,
+        key: Callable[..., Hashable] | None = None,
+        ignore: str | Iterable[str] = (),
+        typed: bool = False,
+        eviction: str = ABSENT,  # type: ignore[assignment]
+        getsizeof: Callable[[Any], float] | None = None,
+        stale_while_revalidate: Duration = 0,
+        stale_if_error: Duration = 0,
+        refresh_after: float | None = None,
+        jitter: float = 0,
+        should_cache: Callable[[Any], object] | None = None,
+        cache_exceptions: Mapping[type[BaseException], Duration] | None = None,
+        copy: Callable[[Any], Any] | None = None,
+        single_flight: bool = True,
+        timer: Callable[[], float] | None = None,
+        name: str | None = None,
+        version: Any = None,
+    ) -> Any:
+        """Memoize a function or method, sync or async.
+
+        Args:
+            func: the function; without it, a decorator with these options is returned.
+            ttl: how long a value is fresh: seconds, a timedelta, text ("90s", "5m", "1h30m"), or a
+                function of the value giving one of these. None: for ever.
+            maxsize: the most entries kept, 1024 unless said otherwise; with `getsizeof` the largest
+                sum of sizes. None: no bound; 0: nothing is ever stored. Of a method: per instance.
+            backend: where entries are kept: a backend, a `cachetools.Cache` or a mutable mapping.
+                None: a memory of the function's own.
+            policy: what is done about each cache error (`Policy`). None: `Policy.absorb()`.
+            key: makes the key from the call's arguments, the receiver of a method included.
+            ignore: names of parameters that do not count for the key.
+            typed: whether arguments of different types are different although equal, as 1 and 1.0.
+            eviction: which entry goes when there is no room, one of `memo.backends.EVICTIONS`;
+                "none": a value that does not fit is not stored (`Full`).
+            getsizeof: the size of a value, in the unit of `maxsize`.
+            stale_while_revalidate: for how long past its ttl a value is served at once while it is
+                recomputed in the background (RFC 5861).
+            stale_if_error: for how long past its ttl a value is served if recomputing it raises
+                (RFC 5861).
+            refresh_after: fraction of the ttl after which a hit starts a recomputation in the
+                background.
+            jitter: up to this fraction of the ttl is taken off at random.
+            should_cache: whether a value is to be stored.
+            cache_exceptions: exception types that are remembered, each with its lifetime.
+            copy: applied to each value handed out, for callers that change what they get.
+            single_flight: whether calls wait for a running call with the same key.
+            timer: gives seconds; the clock of all of the above. None: monotonic time.
+            name: what messages call the function.
+            version: changes the function's identity on a store it shares with others.
+
+        Raises:
+            TypeError, ValueError: an option that cannot be; the message names it, its value, and
+                what is allowed. Generator functions cannot be cached.
+        """
+        options = Options.of(
+            ttl=ttl,
+            maxsize=maxsize,
+            backend=backend,
+            policy=policy,
+            eviction=eviction,
+            getsizeof=getsizeof,
+            stale_while_revalidate=stale_while_revalidate,
+            stale_if_error=stale_if_error,
+            refresh_after=refresh_after,
+            jitter=jitter,
+            should_cache=should_cache,
+            cache_exceptions=cache_exceptions,
+            copy=copy,
+            single_flight=single_flight,
+            timer=timer,
+        )
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name={shown(name)}: takes a str")
+
+        def decorate(func: Any) -> Any:
+            _check_decoratable(func)
+            site = Site(
+                func, options, key=key, ignore=ignore, typed=typed, name=name, version=version
+            )
+            return (AsyncCachedFunction if site.is_async else CachedFunction)(site)  # type: ignore[var-annotated]
+
+        return decorate if func is None else decorate(func)
+
+    def __repr__(self) -> str:
+        return "<memo.cached>"
+
+    def __reduce__(self) -> str:
+        return "cached"
+
+
+cached: Final = _Cached()
+Cache.decorate = AsyncCache.decorate = staticmethod(cached)
+
+
+def _check_decoratable(func: Any) -> None:
+    if isinstance(func, property):
+        raise TypeError("cached: takes a function; write @property above @cached, not below it")
+    if isinstance(func, type):
+        raise TypeError(
+            f"cached: takes a function, not the class {func.__name__}; cache a function that makes"
+            " its instances"
+        )
+    if not (callable(func) or isinstance(func, classmethod | staticmethod)):
+        raise TypeError(
+            f"cached({shown(func)}): takes a function; options are keyword-only, as in "
+            "cached(ttl=60)"
+        )

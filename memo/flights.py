@@ -1,0 +1,383 @@
+"""Single flight: one running load per key and process, and everybody else waits for it.
+
+A *flight* is a load under way. Whoever finds none opens one and is its leader; whoever finds one
+follows it and gets the leader's result. A flight can be *superseded* by an invalidation or a newer
+value: it leaves the table, so that later callers load anew, and its result is not stored.
+
+Waiting must not deadlock. Before a caller waits, the chain of who waits for whom is followed; if
+it leads back to the caller (a function that calls itself with the same key, two functions that
+call each other), the caller loads by itself instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextvars import ContextVar
+from typing import Any, Final, Generic, TypeVar
+
+from .entry import ABSENT
+from .forking import mend_after_fork
+
+__all__ = ["ANEW", "AsyncFlight", "AsyncFlights", "Flight", "Flights"]
+
+
+class _Anew:
+    def __repr__(self) -> str:
+        return "ANEW"
+
+
+#: The result of a flight that came to nothing through no fault of the function: its followers
+#: start anew, each with a load of its own if need be.
+ANEW: Final = _Anew()
+
+
+class _Flight:
+    """What the two colours of a flight have in common."""
+
+    __slots__ = ("__weakref__", "below", "key", "result", "superseded")
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+        self.result: Any = ABSENT
+        self.superseded = False
+        #: An older flight of the same key, where several may be under way at once.
+        self.below: Any = None
+
+
+F = TypeVar("F", bound=_Flight)
+
+
+class _Table(Generic[F]):
+    """The flights under way, by key."""
+
+    def __init__(self) -> None:
+        self._flights: dict[Any, F] = {}
+        # Looking a key up may run the user's __eq__, which may call the cached function again:
+        # the lock must let its own thread in a second time.
+        self._lock = threading.RLock()
+        mend_after_fork(self)
+
+    def _push(self, flight: F) -> None:
+        flight.below = self._flights.get(flight.key)
+        self._flights[flight.key] = flight
+
+    def _drop(self, flight: F) -> None:
+        top = self._flights.get(flight.key)
+        if top is flight:
+            if flight.below is None:
+                del self._flights[flight.key]
+            else:
+                self._flights[flight.key] = flight.below
+            return
+        while top is not None:
+            if top.below is flight:
+                top.below = flight.below
+                return
+            top = top.below
+
+    def supersede(self, key: Any) -> None:
+        """What is being loaded for `key` is outdated: nothing of it will be stored."""
+        if not self._flights:
+            return
+        with self._lock:
+            flight = self._flights.pop(key, None)
+        _mark(flight)
+
+    def supersede_all(self) -> None:
+        """What is being loaded for any key is outdated."""
+        with self._lock:
+            flights = list(self._flights.values())
+            self._flights.clear()
+        for flight in flights:
+            _mark(flight)
+
+    def loading(self, key: Any) -> bool:
+        """Whether a load of `key` is under way."""
+        return key in self._flights
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def after_fork_in_child(self) -> None:
+        """Forget the flights that threads and loops of the parent lead."""
+        self._lock = threading.RLock()
+        self._flights.clear()
+
+
+def _mark(flight: _Flight | None) -> None:
+    while flight is not None:
+        flight.superseded = True
+        flight = flight.below
+
+
+class Flight(_Flight):
+    """A load under way in a thread."""
+
+    __slots__ = ("landed", "owner")
+
+    def __init__(self, key: Any) -> None:
+        super().__init__(key)
+        self.owner = threading.get_ident()
+        #: Set when the result is there; made by the first follower.
+        self.landed: threading.Event | None = None
+
+
+#: Which flight each waiting thread waits for, process-wide.
+_waiting: dict[int, Flight] = {}
+_waiting_lock = threading.Lock()
+
+
+def _leads_to_me(flight: Flight) -> bool:
+    me = threading.get_ident()
+    following: Flight | None = flight
+    while following is not None:
+        if following.owner == me:
+            return True
+        following = _waiting.get(following.owner)
+    return False
+
+
+class Flights(_Table[Flight]):
+    """The flights of one cache whose function runs in the callers' threads."""
+
+    def lead(self, key: Any) -> Flight:
+        """Open a flight beside whatever is under way, for a load that nobody is to wait for."""
+        flight = Flight(key)
+        with self._lock:
+            self._push(flight)
+        return flight
+
+    def try_lead(self, key: Any) -> Flight | None:
+        """Open a flight, or None where one is under way."""
+        with self._lock:
+            under_way = self._flights.get(key)
+            if under_way is not None and under_way.result is ABSENT:
+                return None
+            flight = Flight(key)
+            self._flights[key] = flight
+            return flight
+
+    def join(self, key: Any) -> tuple[Flight, bool]:
+        """The flight of `key` and whether the caller leads it.
+
+        A caller that cannot wait for the flight under way without a deadlock leads one beside it.
+        """
+        flight = Flight(key)
+        with self._lock:
+            under_way = self._flights.setdefault(key, flight)
+            if under_way.result is not ABSENT:
+                # Landed, and still here only because its key could not be looked up any more.
+                under_way = self._flights[key] = flight
+            if under_way is flight:
+                return flight, True
+            if under_way.landed is None:
+                under_way.landed = threading.Event()
+        return under_way, False
+
+    def follow(self, flight: Flight) -> Any:
+        """Wait for the result of `flight`; `ANEW` where the caller must start anew.
+
+        Returns `ABSENT` at once where waiting would never end.
+        """
+        me = threading.get_ident()
+        with _waiting_lock:
+            if _leads_to_me(flight):
+                return ABSENT
+            _waiting[me] = flight
+        try:
+            assert flight.landed is not None
+            flight.landed.wait()
+        finally:
+            with _waiting_lock:
+                _waiting.pop(me, None)
+        return flight.result
+
+    def land(self, flight: Flight, result: Any) -> None:
+        """End `flight` and hand `result` to its followers."""
+        flight.result = result
+        try:
+            with self._lock:
+                self._drop(flight)
+        finally:
+            if flight.landed is not None:
+                flight.landed.set()
+
+
+class AsyncFlight(_Flight):
+    """A load under way in a task."""
+
+    __slots__ = ("awaits", "detached", "loop", "task", "waiters")
+
+    def __init__(self, key: Any, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(key)
+        self.loop = loop
+        #: A refresh in the background, which goes on whether or not anybody waits.
+        self.detached = False
+        self.task: asyncio.Task[Any] | None = None
+        self.waiters: set[asyncio.Future[None]] = set()
+        #: Flights that calls made inside this load are waiting for.
+        self.awaits: list[AsyncFlight] = []
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will come of waiting: it has landed, or its loop does not run any more."""
+        return (
+            self.result is not ABSENT or self.loop.is_closed() or not self.loop.is_running()
+        )
+
+
+#: The load that the present context runs inside of.
+_inside: ContextVar[AsyncFlight | None] = ContextVar("memo_inside", default=None)
+
+#: Seconds between two looks at whether the loop of a flight followed from another loop still runs.
+_STRANDED_CHECK: Final = 0.5
+
+
+def _reaches(start: AsyncFlight, goal: AsyncFlight) -> bool:
+    """Whether `start` waits, directly or not, for `goal`."""
+    seen: set[int] = set()
+    stack = [start]
+    while stack:
+        flight = stack.pop()
+        if flight is goal:
+            return True
+        if id(flight) not in seen:
+            seen.add(id(flight))
+            stack += flight.awaits
+    return False
+
+
+class AsyncFlights(_Table[AsyncFlight]):
+    """The flights of one cache whose function runs in tasks, on any number of loops."""
+
+    def lead(self, key: Any) -> AsyncFlight:
+        """Open a flight beside whatever is under way, for a load that nobody is to wait for."""
+        flight = AsyncFlight(key, asyncio.get_running_loop())
+        with self._lock:
+            self._push(flight)
+        return flight
+
+    def try_lead(self, key: Any) -> AsyncFlight | None:
+        """Open a flight, or None where one is under way."""
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight is not None and not flight.over:
+                return None
+            flight = AsyncFlight(key, asyncio.get_running_loop())
+            self._flights[key] = flight
+            return flight
+
+    def join(self, key: Any) -> tuple[AsyncFlight, bool]:
+        """The flight of `key` and whether the caller leads it."""
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight is not None and not flight.over:
+                return flight, False
+            flight = AsyncFlight(key, asyncio.get_running_loop())
+            self._flights[key] = flight
+            return flight, True
+
+    @staticmethod
+    def enter(flight: AsyncFlight) -> None:
+        """Say that what runs in the present context runs inside `flight`."""
+        _inside.set(flight)
+
+    async def follow(self, flight: AsyncFlight) -> Any:
+        """Wait for the result of `flight`; `ANEW` where the caller must start anew.
+
+        Returns `ABSENT` at once where waiting would never end. When the last one that waits is
+        cancelled, so is the load.
+        """
+        here = _inside.get()
+        if here is not None and here.result is not ABSENT:
+            here = None  # a task that outlived the load that started it
+        loop = asyncio.get_running_loop()
+        landed: asyncio.Future[None] = loop.create_future()
+        with _graph_lock:
+            if here is not None:
+                if _reaches(flight, here):
+                    return ABSENT
+                here.awaits.append(flight)
+        try:
+            with self._lock:
+                if flight.result is not ABSENT:
+                    return flight.result
+                flight.waiters.add(landed)
+            await self._landing(flight, landed, loop)
+            return ANEW if flight.result is ABSENT else flight.result
+        finally:
+            self._leave(flight, landed)
+            if here is not None:
+                with _graph_lock:
+                    here.awaits.remove(flight)
+
+    @staticmethod
+    async def _landing(
+        flight: AsyncFlight, landed: asyncio.Future[None], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        if flight.loop is loop:
+            await landed
+            return
+        while not landed.done():
+            await asyncio.wait({landed}, timeout=_STRANDED_CHECK)
+            if flight.over:
+                return
+
+    def _leave(self, flight: AsyncFlight, landed: asyncio.Future[None]) -> None:
+        with self._lock:
+            flight.waiters.discard(landed)
+            abandoned = not (
+                flight.waiters or flight.detached or flight.task is None
+            ) and flight.result is ABSENT
+            if abandoned:
+                # Later callers must not join a load that is about to be cancelled.
+                self._drop(flight)
+        if abandoned:
+            _call_in(flight.loop, flight.task.cancel)
+
+    def land(self, flight: AsyncFlight, result: Any) -> None:
+        """End `flight` and hand `result` to its followers."""
+        with self._lock:
+            flight.result = result
+            waiters = list(flight.waiters)
+            try:
+                self._drop(flight)
+            finally:
+                for landed in waiters:
+                    _call_in(landed.get_loop(), _wake, landed)
+
+
+def _wake(landed: asyncio.Future[None]) -> None:
+    if not landed.done():
+        landed.set_result(None)
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, callback: Any, *args: Any) -> None:
+    """Run `callback` in `loop`: at once if that is the running one."""
+    try:
+        running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+    except RuntimeError:
+        running = None
+    if running is loop:
+        callback(*args)
+        return
+    try:
+        loop.call_soon_threadsafe(callback, *args)
+    except RuntimeError:
+        pass  # that loop is closed; nobody waits there any more
+
+
+_graph_lock = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    global _waiting_lock, _graph_lock  # noqa: PLW0603 - the parent's may be held for ever
+    _waiting_lock = threading.Lock()
+    _graph_lock = threading.Lock()
+    _waiting.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

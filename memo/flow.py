@@ -1,0 +1,609 @@
+"""Every decision memo takes, as generators that do nothing themselves.
+
+A flow yields what it wants done (a `Step`) and is sent what came of it; a cache error that a step
+met is thrown in, an exception of the user's function is sent in as the value `Raised(error)`. What
+a flow returns is what its caller gets: a value, a `Raised` (an exception of the user's), or a
+`Refusal` (an exception of ours, or what the policy made of it). So a flow needs no loop, clock or
+backend, and can be stepped by hand:
+
+    flow = call("k", rules, stats)
+    next(flow) == Read("k")
+    flow.send(None) == Join("k")
+"""
+
+from __future__ import annotations
+
+import random as _random
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .entry import Entry, Outcome, Raised, Status
+from .errors import CacheError, Expired, Full, Miss, OperationFailed, shown
+from .freshness import Freshness
+from .policy import CALL, EVICT, SKIP, STALE, Decision, Fallback, Policy, RaiseAs
+from .stats import Stats
+
+__all__ = [
+    "ALONE",
+    "HELD",
+    "Absorb",
+    "Clear",
+    "Delete",
+    "Evict",
+    "Flow",
+    "Join",
+    "Load",
+    "Read",
+    "Refresh",
+    "Refusal",
+    "Rules",
+    "Step",
+    "Watch",
+    "Write",
+    "call",
+    "clear",
+    "delete",
+    "get",
+    "look",
+    "refused",
+    "reload",
+    "renew",
+    "store",
+    "unkeyed",
+    "untouched",
+]
+
+
+@dataclass(slots=True)
+class Step:
+    """What a flow wants done; `key` is the key concerned."""
+
+    key: Any
+
+
+@dataclass(slots=True)
+class Read(Step):
+    """Read the entry under `key`; answered with an `Entry` or None.
+
+    `backend` is None for the cache's own, `HELD` for what was last seen of it, else a fallback.
+    """
+
+    backend: Any = None
+
+
+@dataclass(slots=True)
+class Write(Step):
+    """Write `entry` under `key`."""
+
+    entry: Entry
+    backend: Any = None
+
+
+@dataclass(slots=True)
+class Delete(Step):
+    """Drop what is under `key`; answered with whether there was anything."""
+
+    backend: Any = None
+
+
+@dataclass(slots=True)
+class Clear(Step):
+    """Drop everything of this cache's."""
+
+    backend: Any = None
+
+
+@dataclass(slots=True)
+class Evict(Step):
+    """Make room for one entry; answered with how many were dropped."""
+
+
+@dataclass(slots=True)
+class Join(Step):
+    """Become the one that loads `key`, or wait for the one that does.
+
+    Answered with a `Watch` for the one to load, or with what the other's flow returned, wrapped in
+    `Followed`.
+    """
+
+
+@dataclass(slots=True)
+class Load(Step):
+    """Call the function; answered with its value, or with `Raised(error)`."""
+
+
+@dataclass(slots=True)
+class Refresh(Step):
+    """Start a `reload` of `key` in the background."""
+
+
+@dataclass(slots=True)
+class Absorb(Step):
+    """Let `error` be heard: it is counted already and will not reach the caller by itself."""
+
+    error: CacheError
+
+
+class Watch(Protocol):
+    """What tells a load that its result has been overtaken by an invalidation or a newer value."""
+
+    superseded: bool
+
+
+@dataclass(slots=True)
+class _Alone:
+    superseded: bool = False
+
+
+#: The watch of a load that nobody waits for and nothing can overtake.
+ALONE: Watch = _Alone()
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The result of the flow of another caller."""
+
+    result: Any
+
+
+class _Held:
+    def __repr__(self) -> str:
+        return "HELD"
+
+
+#: Stands for the backend that keeps what was last seen of the cache's own one.
+HELD = _Held()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error for the caller, instead of a value."""
+
+    error: BaseException
+
+
+@dataclass(slots=True, kw_only=True)
+class Rules:
+    """What the flows of one cache go by.
+
+    Attributes:
+        timer: seconds, in the clock of the backend's entries.
+        should_cache: whether a value is to be stored; None for all.
+        stores: False where `maxsize=0`: nothing is ever written.
+        standby: the fallback that has been written to and is to be cleared once the cache's own
+            backend is back.
+    """
+
+    policy: Policy
+    freshness: Freshness
+    timer: Callable[[], float] = time.monotonic
+    should_cache: Callable[[Any], object] | None = None
+    stores: bool = True
+    random: Callable[[], float] = _random.random
+    standby: Any = field(default=None, compare=False)
+
+
+Flow = Generator[Step, Any, Any]
+
+
+def call(key: Any, rules: Rules, stats: Stats) -> Flow:
+    """Answer one call: from the cache, by another caller's load, or by a load of its own."""
+    backend = None
+    try:
+        entry: Entry | None = yield Read(key)
+    except OperationFailed as error:
+        stats.failures += 1
+        decision = yield from _decide(error, rules, stats)
+        if isinstance(decision, Fallback):
+            backend = decision.backend
+            entry = yield from _read_instead(key, backend, stats)
+        elif decision is STALE:
+            entry = yield from _read_instead(key, HELD, stats)
+            if entry is not None:
+                return _count_hit(entry, rules, stats)
+            return (yield from _load_unread(key, rules, stats))
+        elif decision is CALL:
+            return (yield from _load_unread(key, rules, stats))
+        else:
+            stats.misses += 1
+            return _refuse(error, decision)
+    else:
+        if rules.standby is not None:
+            yield from _leave_standby(key, rules, stats)
+
+    answered = yield from _from_entry(key, entry, rules, stats)
+    if answered is not None:
+        return answered.result
+
+    watch = yield Join(key)
+    if type(watch) is Followed:
+        stats.hits += 1
+        return watch.result
+
+    # Another load of the key may have ended between the read and the join.
+    if watch is not ALONE:
+        try:
+            again: Entry | None = yield Read(key, backend)
+        except OperationFailed:
+            again = None  # it is not the first read that failed; the load goes on
+            stats.failures += 1
+        if again is not None and rules.timer() < again.expires:
+            return _count_hit(again, rules, stats)
+
+    if entry is None or not _within(rules.freshness.stale_if_error, entry, rules.timer()):
+        stats.misses += 1
+        stats.expirations += entry is not None
+        return (yield from reload(key, rules, stats, watch, backend=backend))
+    value = yield from reload(key, rules, stats, watch, backend=backend, cover=entry)
+    if value is entry:
+        return _count_hit(entry, rules, stats)
+    stats.misses += 1
+    stats.expirations += 1
+    return value
+
+
+def reload(
+    key: Any,
+    rules: Rules,
+    stats: Stats,
+    watch: Watch,
+    *,
+    backend: Any = None,
+    cover: Entry | None = None,
+    writes: bool = True,
+) -> Flow:
+    """Run the function and store what it gives.
+
+    `cover` is a stale entry that stands in for an exception; it is returned itself when it did.
+    """
+    started = time.perf_counter()
+    loaded = yield Load(key)
+    stats.loads += 1
+    stats.load_time += time.perf_counter() - started
+    if type(loaded) is Raised:
+        stats.load_failures += 1
+        if cover is not None and isinstance(loaded.error, Exception):
+            return cover
+        entry = rules.freshness.entry_for_exception(loaded.error, rules.timer())
+        if entry is not None and rules.stores and writes:
+            yield from _write(key, entry, rules, stats, watch, backend)
+        return loaded
+    if writes and rules.stores:
+        try:
+            if rules.should_cache is not None and not rules.should_cache(loaded):
+                return loaded
+            entry = rules.freshness.entry(loaded, rules.timer(), rules.random)
+        except Exception as fault:  # noqa: BLE001 - a hook of the user's must not cost the value
+            yield from _hook_failed(key, "should_cache or ttl", fault, stats)
+            return loaded
+        if entry is not None:
+            refusal = yield from _write(key, entry, rules, stats, watch, backend)
+            if refusal is not None:
+                return refusal
+    return loaded
+
+
+def get(key: Any, rules: Rules, stats: Stats) -> Flow:
+    """The cached value, or a refusal; never a load."""
+    outcome = yield from look(key, rules, stats)
+    if outcome.hit:
+        stats.hits += 1
+        stats.stale_hits += outcome.status == "stale"
+        return outcome.value if outcome.error is None else Raised(outcome.error)
+    stats.misses += 1
+    stats.expirations += outcome.status == "expired"
+    decision = yield from _decide(outcome.error, rules, stats, heard=False)
+    return _refuse(outcome.error, decision)
+
+
+def look(key: Any, rules: Rules, stats: Stats | None = None) -> Flow:
+    """An `Outcome`: what is under `key`. Failures are counted and heard if `stats` are given."""
+    tier = None
+    try:
+        entry: Entry | None = yield Read(key)
+    except OperationFailed as failed:
+        if stats is not None:
+            stats.failures += 1
+        decision = yield from _decide(failed, rules, stats)
+        if isinstance(decision, Fallback):
+            tier = "fallback"
+            entry = yield from _read_instead(key, decision.backend, stats)
+            if entry is None:
+                miss = Miss(key)
+                miss.__cause__ = failed
+                return Outcome(status="miss", tier=tier, error=miss)
+        elif decision is STALE:
+            tier = "held"
+            entry = yield from _read_instead(key, HELD, stats)
+            if entry is None:
+                return Outcome(status="failed", error=failed)
+        else:
+            return Outcome(status="failed", error=failed)
+    if entry is None:
+        return Outcome(status="miss", error=Miss(key))
+    now = rules.timer()
+    age = now - entry.created
+    raised = entry.value.error if type(entry.value) is Raised else None
+    value = None if raised is not None else entry.value
+    expired = None
+    if now < entry.expires:
+        status: Status = "fresh"
+    elif tier == "held" or _within(rules.freshness.stale_while_revalidate, entry, now):
+        status = "stale"
+    else:
+        expired = Expired(key, value=value, age=age)
+        decision = yield from _decide(expired, rules, stats)
+        status = "stale" if decision is STALE and raised is None else "expired"
+    error = expired if status == "expired" else raised
+    return Outcome(status=status, value=value, age=age, tier=tier, error=error)
+
+
+def unkeyed(error: OperationFailed, rules: Rules, stats: Stats) -> Flow:
+    """Answer a call that has no key, for the reason that `error` gives."""
+    stats.failures += 1
+    stats.misses += 1
+    decision = yield from _decide(error, rules, stats)
+    if not (isinstance(decision, Fallback) or decision in {CALL, STALE}):
+        return _refuse(error, decision)
+    return (yield from reload(None, rules, stats, ALONE, writes=False))
+
+
+def refused(error: OperationFailed, rules: Rules, stats: Stats) -> Flow:
+    """Answer a look for a value that has no key: a refusal."""
+    stats.failures += 1
+    stats.misses += 1
+    decision = yield from _decide(error, rules, stats)
+    return _refuse(error, decision)
+
+
+def untouched(error: OperationFailed, rules: Rules, stats: Stats) -> Flow:
+    """Answer a store or a drop that has no key; returns False, or a refusal."""
+    stats.failures += 1
+    decision = yield from _decide(error, rules, stats)
+    if not (isinstance(decision, Fallback) or decision in {CALL, STALE}):
+        return _refuse(error, decision)
+    return False
+
+
+def renew(key: Any, rules: Rules, stats: Stats) -> Flow:
+    """Load whatever is stored, or wait for a load under way."""
+    watch = yield Join(key)
+    if type(watch) is Followed:
+        return watch.result
+    return (yield from reload(key, rules, stats, watch))
+
+
+def store(
+    key: Any, value: Any, rules: Rules, stats: Stats, freshness: Freshness | None = None
+) -> Flow:
+    """Store `value`, by another `freshness` if need be; whether it was stored, or a refusal."""
+    if not rules.stores:
+        return False
+    try:
+        entry = (freshness or rules.freshness).entry(value, rules.timer(), rules.random)
+    except Exception as fault:  # noqa: BLE001 - a hook of the user's must not be raised
+        yield from _hook_failed(key, "ttl", fault, stats)
+        return False
+    if entry is None:
+        return False
+    failures = stats.failures
+    refusal = yield from _write(key, entry, rules, stats, ALONE, None)
+    return refusal if refusal is not None else stats.failures == failures
+
+
+def delete(key: Any, rules: Rules, stats: Stats) -> Flow:
+    """Drop what is under `key`, everywhere; returns whether there was anything, or a refusal."""
+    return (yield from _drop(Delete, key, "delete", rules, stats))
+
+
+def clear(rules: Rules, stats: Stats) -> Flow:
+    """Drop everything, everywhere; returns whether that was done, or a refusal."""
+    return (yield from _drop(Clear, None, "clear", rules, stats))
+
+
+def _from_entry(key: Any, entry: Entry | None, rules: Rules, stats: Stats) -> Flow:
+    """What can be answered without a load, as `Followed(result)`; None if a load is needed."""
+    error: CacheError
+    if entry is None:
+        if rules.policy.miss is CALL:
+            return None
+        error = Miss(key)
+    else:
+        now = rules.timer()
+        if now < entry.expires:
+            if now >= rules.freshness.refresh_at(entry):
+                yield Refresh(key)
+            return Followed(_count_hit(entry, rules, stats))
+        if _within(rules.freshness.stale_while_revalidate, entry, now):
+            yield Refresh(key)
+            return Followed(_count_hit(entry, rules, stats))
+        if rules.policy.expired is CALL or type(entry.value) is Raised:
+            return None
+        error = Expired(key, value=entry.value, age=now - entry.created)
+    decision = yield from _decide(error, rules, stats)
+    if decision is CALL:
+        return None
+    if decision is STALE and entry is not None:
+        yield Refresh(key)
+        return Followed(_count_hit(entry, rules, stats))
+    stats.misses += 1
+    stats.expirations += entry is not None
+    return Followed(_refuse(error, decision))
+
+
+def _count_hit(entry: Entry, rules: Rules, stats: Stats) -> Any:
+    stats.hits += 1
+    if rules.timer() >= entry.expires:
+        stats.stale_hits += 1
+    return entry.value
+
+
+def _within(window: float, entry: Entry, now: float) -> bool:
+    """Whether a stale `entry` may be used; a remembered exception never is past its lifetime."""
+    return window > 0 and now < entry.expires + window and type(entry.value) is not Raised
+
+
+def _load_unread(key: Any, rules: Rules, stats: Stats) -> Flow:
+    """Load after a read that failed: in single flight, and without a write."""
+    watch = yield Join(key)
+    if type(watch) is Followed:
+        stats.hits += 1
+        return watch.result
+    stats.misses += 1
+    return (yield from reload(key, rules, stats, watch, writes=False))
+
+
+def _read_instead(key: Any, backend: Any, stats: Stats | None) -> Flow:
+    try:
+        return (yield Read(key, backend))
+    except OperationFailed as error:
+        if stats is not None:
+            stats.failures += 1
+            yield Absorb(key, error)
+        return None
+
+
+def _write(
+    key: Any, entry: Entry, rules: Rules, stats: Stats, watch: Watch, backend: Any
+) -> Flow:
+    """Write unless overtaken; returns None, or a refusal where the policy wants the error out."""
+    if watch.superseded:
+        return None
+    refusal = None
+    error: CacheError | None
+    try:
+        yield Write(key, entry, backend)
+        error = None
+    except Full as full:
+        error = full
+    except OperationFailed as failed:
+        error = failed
+    if error is not None:
+        refusal = yield from _unwritten(error, key, entry, rules, stats)
+    elif backend is not None:
+        rules.standby = backend
+    if watch.superseded:
+        # The invalidation may have come between the look above and the write.
+        try:
+            yield Delete(key, backend)
+        except OperationFailed as failed:
+            stats.failures += 1
+            yield Absorb(key, failed)
+    return refusal
+
+
+def _unwritten(
+    error: CacheError, key: Any, entry: Entry, rules: Rules, stats: Stats
+) -> Flow:
+    """What is done about a write that did not succeed."""
+    error.value = None if type(entry.value) is Raised else entry.value  # type: ignore[attr-defined]
+    decision: Decision
+    if isinstance(error, Full):
+        decision = yield from _decide(error, rules, stats, heard=False)
+        if decision is EVICT:
+            stored = yield from _evict_and_retry(error, entry, rules, stats)
+            if stored:
+                return None
+            decision = SKIP
+        stats.failures += 1
+        yield Absorb(key, error)
+        return None if decision is SKIP else _refuse(error, decision)
+    stats.failures += 1
+    decision = yield from _decide(error, rules, stats)
+    if isinstance(decision, Fallback):
+        try:
+            yield Write(key, entry, decision.backend)
+        except CacheError as second:
+            stats.failures += 1
+            yield Absorb(key, second)
+        else:
+            rules.standby = decision.backend
+        return None
+    return None if decision in {CALL, STALE} else _refuse(error, decision)
+
+
+def _evict_and_retry(error: Full, entry: Entry, rules: Rules, stats: Stats) -> Flow:
+    if error.too_large:
+        return False
+    try:
+        if not (yield Evict(error.key)):
+            return False
+        yield Write(error.key, entry)
+    except Full:
+        return False
+    except OperationFailed as failed:
+        stats.failures += 1
+        yield Absorb(error.key, failed)
+        return False
+    return True
+
+
+def _drop(step: type[Delete | Clear], key: Any, operation: str, rules: Rules, stats: Stats) -> Flow:
+    done = False
+    refusal = None
+    try:
+        done = yield step(key)
+    except OperationFailed as error:
+        stats.failures += 1
+        decision = yield from _decide(error, rules, stats)
+        if not (isinstance(decision, Fallback) or decision in {CALL, STALE}):
+            refusal = _refuse(error, decision)
+    for other in _standbys(rules):
+        try:
+            yield step(key, other)
+        except OperationFailed as error:
+            stats.failures += 1
+            yield Absorb(key, error)
+    return done if refusal is None else refusal
+
+
+def _standbys(rules: Rules) -> list[Any]:
+    """Every other place an entry may be in, for drops."""
+    failed = rules.policy.failed
+    choices = failed.values() if isinstance(failed, Mapping) else (failed,)
+    found = [choice.backend for choice in choices if isinstance(choice, Fallback)]
+    if rules.standby is not None and all(rules.standby is not one for one in found):
+        found.append(rules.standby)
+    return found
+
+
+def _leave_standby(key: Any, rules: Rules, stats: Stats) -> Flow:
+    """The cache's own backend is back: what the fallback holds may be outdated from now on."""
+    standby, rules.standby = rules.standby, None
+    try:
+        yield Clear(key, standby)
+    except OperationFailed as error:
+        rules.standby = standby  # tried again after the next read
+        stats.failures += 1
+        yield Absorb(key, error)
+
+
+def _decide(error: CacheError, rules: Rules, stats: Stats | None, *, heard: bool = True) -> Flow:
+    """The policy's action for `error`; a failure is made heard, whatever the action."""
+    if heard and stats is not None and isinstance(error, OperationFailed):
+        yield Absorb(error.key, error)
+    try:
+        return rules.policy.action(error)
+    except Exception as fault:  # noqa: BLE001 - a policy's callable must not cost the value
+        if stats is not None:
+            yield from _hook_failed(getattr(error, "key", None), "the policy", fault, stats)
+        return rules.policy.default_action(error)
+
+
+def _hook_failed(key: Any, hook: str, fault: Exception, stats: Stats) -> Flow:
+    stats.failures += 1
+    error = OperationFailed(f"{hook} raised {shown(fault)}", operation="write", key=key)
+    error.__cause__ = fault
+    yield Absorb(key, error)
+
+
+def _refuse(error: CacheError, decision: Decision) -> Refusal:
+    """What the caller gets for `error`: the error itself, or what `raise_as` makes of it."""
+    if isinstance(decision, RaiseAs):
+        try:
+            return Refusal(decision.made_from(error))
+        except Exception:  # noqa: BLE001 - a type that cannot be made from one text
+            return Refusal(error)
+    return Refusal(error)

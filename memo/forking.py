@@ -1,0 +1,33 @@
+"""What has locks or threads is put right in a forked child, where the other threads are gone."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Protocol
+
+__all__ = ["mend_after_fork"]
+
+
+class Forkable(Protocol):
+    """Something with state that a fork can leave unusable."""
+
+    def after_fork_in_child(self) -> None:
+        """Make this usable in a child process in which only the forking thread goes on."""
+
+
+_known: weakref.WeakSet[Forkable] = weakref.WeakSet()
+
+
+def mend_after_fork(thing: Forkable) -> None:
+    """Have `thing.after_fork_in_child()` called in every forked child, as long as it lives."""
+    _known.add(thing)
+
+
+def _in_child() -> None:
+    for thing in list(_known):
+        thing.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

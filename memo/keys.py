@@ -1,0 +1,258 @@
+"""From the arguments of a call to the key of its result.
+
+Calls that mean the same have one key: `f(1)`, `f(a=1)` and `f(1, b=<default>)`. The key of a call
+with positional arguments alone is the tuple of them as it stands, so that such a call costs
+nothing here; every other call is brought to that form, with these additions:
+
+- trailing parameters that have their default are left out;
+- keyword-only arguments, and the entries of `**kwargs` in the order of the call, follow a marker;
+- with `typed`, the types of all arguments follow another;
+- lists, sets, dicts and the like, which cannot be hashed, are frozen and carry their type.
+"""
+
+from __future__ import annotations
+
+import collections
+import inspect
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Final
+
+from .errors import shown
+
+__all__ = ["Keys", "NotAccepted", "freeze"]
+
+
+class _Mark:
+    """A part of a key that no argument can be equal to."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+_KEYWORDS: Final = _Mark("keywords")
+_TYPES: Final = _Mark("types")
+_FROZEN: Final = _Mark("frozen")
+_OMITTED: Final = _Mark("omitted")
+
+
+def _in_order(items: Iterable[Any]) -> Hashable:
+    return tuple(map(freeze, items))
+
+
+def _unordered(items: Iterable[Any]) -> Hashable:
+    return frozenset(items)
+
+
+def _items(mapping: dict[Any, Any]) -> Hashable:
+    return frozenset((key, freeze(value)) for key, value in mapping.items())
+
+
+def _ordered_items(mapping: dict[Any, Any]) -> Hashable:
+    return tuple((key, freeze(value)) for key, value in mapping.items())
+
+
+#: How the contents of each unhashable built-in container become hashable, equal where it is equal.
+_CONTENTS: Final[dict[type, Callable[[Any], Hashable]]] = {
+    list: _in_order,
+    collections.deque: _in_order,
+    set: _unordered,
+    dict: _items,
+    collections.defaultdict: _items,
+    collections.Counter: _items,
+    collections.OrderedDict: _ordered_items,
+    bytearray: bytes,
+}
+
+
+def freeze(value: Any) -> Any:
+    """`value` itself, or where it is an unhashable built-in container, a hashable stand-in.
+
+    The stand-in carries the container's type, so that `[1]`, `(1,)` and `{1}` differ; two of them
+    are equal where the containers are. Subclasses are left alone: what makes two of those equal is
+    theirs to say.
+    """
+    kind = type(value)
+    if kind is tuple:
+        return tuple(map(freeze, value))
+    contents = _CONTENTS.get(kind)
+    return value if contents is None else (_FROZEN, kind, contents(value))
+
+
+#: Types whose `==` runs no code of the user's, so that it may be asked whether a value is the
+#: parameter's default.
+_PLAIN: Final = frozenset({bool, int, float, complex, str, bytes, type(None)})
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    if value is default:
+        return True
+    return type(value) is type(default) and type(value) in _PLAIN and bool(value == default)
+
+
+class Keys:
+    """Makes the keys of one function.
+
+    Attributes:
+        direct: whether the tuple of the arguments of a purely positional call can be looked up as
+            it stands. It is the key, unless a trailing argument is given its default explicitly
+            or is an unhashable container; then nothing is found under it, and `make` has the key.
+    """
+
+    def __init__(
+        self,
+        signature: inspect.Signature | None,
+        *,
+        typed: bool = False,
+        ignore: str | Iterable[str] = (),
+        key: Callable[..., Hashable] | None = None,
+    ) -> None:
+        """Make keys for calls that fit `signature` (None: unknown, arguments are taken as given).
+
+        Raises:
+            TypeError, ValueError: an option that cannot be; the message names it.
+        """
+        parameters = list(signature.parameters.values()) if signature else []
+        self._ignored = _ignored(ignore, signature)
+        if key is not None and not callable(key):
+            raise TypeError(f"key={shown(key)}: takes a callable of the function's arguments")
+        if key is not None and (self._ignored or typed):
+            option = "ignore" if self._ignored else "typed"
+            raise ValueError(f"{option} has no effect beside key: let key say what counts")
+        if not isinstance(typed, bool):
+            raise TypeError(f"typed={shown(typed)}: takes True or False")
+        self.typed = typed
+        self._own = key
+        self._known = signature is not None
+        self.direct = key is None and not typed and not self._ignored
+        kinds = inspect.Parameter
+        self._positional = [
+            (p.name, _OMITTED if p.default is p.empty else p.default, p.kind)
+            for p in parameters
+            if p.kind in {kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD}
+        ]
+        self._keyword_only = [
+            (p.name, _OMITTED if p.default is p.empty else p.default)
+            for p in parameters
+            if p.kind is kinds.KEYWORD_ONLY
+        ]
+        self._rest = next((p.name for p in parameters if p.kind is kinds.VAR_POSITIONAL), None)
+        self._others = next((p.name for p in parameters if p.kind is kinds.VAR_KEYWORD), None)
+        required = [p for p in parameters if p.default is p.empty and p.name != self._others]
+        #: How many arguments a call has whose tuple is its key for certain; -1: there is none.
+        self._exactly = -1
+        if self.direct and all(
+            p.kind in {kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD} for p in required
+        ):
+            self._exactly = len(required)
+
+    def make(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The key of the call `f(*args, **kwargs)`.
+
+        Raises:
+            NotAccepted: the call does not fit the signature.
+            Exception: what the user's `key` raised, or the hash of an argument.
+        """
+        if len(args) == self._exactly and not kwargs:
+            try:
+                hash(args)
+            except TypeError:
+                pass  # a container that `freeze` may know
+            else:
+                return args
+        key = self._made(args, kwargs)
+        hash(key)
+        return key
+
+    def _made(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._own is not None:
+            return freeze(self._own(*args, **kwargs))
+        if not self._known:
+            return self._key(list(args), list(kwargs.items()))
+        given = dict(kwargs)
+        positional = self._by_position(args, given)
+        named = []
+        for name, default in self._keyword_only:
+            value = given.pop(name, default)
+            if value is _OMITTED:
+                raise NotAccepted(name)
+            if not _is_default(value, default) and name not in self._ignored:
+                named.append((name, value))
+        if given:
+            if self._others is None:
+                raise NotAccepted(next(iter(given)))
+            if self._others not in self._ignored:
+                named += [item for item in given.items() if item[0] not in self._ignored]
+        return self._key(positional, named)
+
+    def _by_position(self, args: tuple[Any, ...], given: dict[str, Any]) -> list[Any]:
+        """All that has a position; what is used of `given` is taken out of it."""
+        positional = list(args[: len(self._positional)])
+        rest = args[len(self._positional) :]
+        if rest and self._rest is None:
+            raise NotAccepted("*args")
+        for name, default, kind in self._positional[len(positional) :]:
+            named = kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and name in given
+            value = given.pop(name) if named else default
+            if value is _OMITTED:
+                raise NotAccepted(name)
+            positional.append(value)
+        if self._others is not None or given:
+            for name, _, kind in self._positional:
+                if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and name in given:
+                    raise NotAccepted(name)  # given twice
+        if self._ignored:
+            for place, (name, _, _) in enumerate(self._positional):
+                if name in self._ignored:
+                    positional[place] = None
+        if rest and self._rest not in self._ignored:
+            return positional + list(rest)
+        while positional:
+            name, default, _ = self._positional[len(positional) - 1]
+            if name not in self._ignored and not _is_default(positional[-1], default):
+                break
+            positional.pop()
+        return positional
+
+    def _key(self, positional: list[Any], named: list[tuple[str, Any]]) -> Any:
+        parts = [freeze(value) for value in positional]
+        if named:
+            parts.append(_KEYWORDS)
+            for name, value in named:
+                parts += (name, freeze(value))
+        if self.typed:
+            parts.append(_TYPES)
+            parts += (type(value) for value in positional)
+            parts += (type(value) for _, value in named)
+        return tuple(parts)
+
+
+class NotAccepted(TypeError):
+    """The function does not accept these arguments; calling it says so best."""
+
+
+def _ignored(ignore: str | Iterable[str], signature: inspect.Signature | None) -> frozenset[str]:
+    names = (ignore,) if isinstance(ignore, str) else ignore
+    try:
+        wanted = frozenset(names)
+    except TypeError:
+        raise TypeError(f"ignore={shown(ignore)}: takes names of parameters") from None
+    if not wanted:
+        return wanted
+    known = () if signature is None else tuple(signature.parameters)
+    open_ended = signature is not None and any(
+        p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values()
+    )
+    for name in wanted:
+        if not isinstance(name, str):
+            raise TypeError(f"ignore={shown(ignore)}: takes names of parameters")
+        if name not in known and not open_ended:
+            raise ValueError(
+                f"ignore={shown(ignore)}: the function has no parameter {name!r}; "
+                f"it has {', '.join(known) or 'none that can be named'}"
+            )
+    return wanted

@@ -1,0 +1,128 @@
+"""The options of one cache, checked where they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .backends.base import is_async
+from .backends.memory import check_bound
+from .backends.resolve import adopt
+from .configuration import defaults, warn_once
+from .entry import ABSENT, FOREVER
+from .errors import shown
+from .eviction import DEFAULT
+from .freshness import Duration, Freshness
+from .policy import Policy
+
+__all__ = ["DEFAULT_MAXSIZE", "Options"]
+
+DEFAULT_MAXSIZE: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a cache is to be like; see `memo.cached` for what each option means."""
+
+    backend: Any
+    maxsize: float | None
+    maxsize_written: bool
+    eviction: str
+    getsizeof: Callable[[Any], float] | None
+    policy: Policy | None
+    should_cache: Callable[[Any], object] | None
+    copy: Callable[[Any], Any] | None
+    single_flight: bool
+    timer: Callable[[], float] | None
+    lifetime: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        ttl: Duration | Callable[[Any], Duration | None] | None = None,
+        maxsize: float | None = ABSENT,  # type: ignore[assignment]
+        backend: Any = None,
+        policy: Policy | None = None,
+        eviction: str = ABSENT,  # type: ignore[assignment]
+        getsizeof: Callable[[Any], float] | None = None,
+        stale_while_revalidate: Duration = 0,
+        stale_if_error: Duration = 0,
+        refresh_after: float | None = None,
+        jitter: float = 0,
+        should_cache: Callable[[Any], object] | None = None,
+        cache_exceptions: Mapping[type[BaseException], Duration] | None = None,
+        copy: Callable[[Any], Any] | None = None,
+        single_flight: bool = True,
+        timer: Callable[[], float] | None = None,
+    ) -> Options:
+        """Check the options as a user writes them.
+
+        Raises:
+            TypeError, ValueError: an option that cannot be; the message names it, its value, and
+                what is allowed.
+        """
+        bounded_by = {"maxsize": maxsize, "eviction": eviction, "getsizeof": getsizeof}
+        written = [
+            name
+            for name, value in bounded_by.items()
+            if value is not ABSENT and (value is not None or name == "maxsize")
+        ]
+        bound = DEFAULT_MAXSIZE if maxsize is ABSENT else maxsize
+        order = DEFAULT if eviction is ABSENT else eviction
+        check_bound(bound, order, getsizeof)
+        if backend is not None:
+            backend = adopt(backend)
+            if written and not (written == ["maxsize"] and maxsize == 0):
+                raise ValueError(
+                    f"{written[0]}={shown(bounded_by[written[0]])} beside backend={shown(backend)}:"
+                    " the backend bounds itself; give the bound to it, or leave backend out"
+                )
+        if policy is not None and not isinstance(policy, Policy):
+            raise TypeError(f"policy={shown(policy)}: takes a memo.Policy")
+        for name, value in (("should_cache", should_cache), ("copy", copy), ("timer", timer)):
+            if value is not None and not callable(value):
+                raise TypeError(f"{name}={shown(value)}: takes a callable")
+        if not isinstance(single_flight, bool):
+            raise TypeError(f"single_flight={shown(single_flight)}: takes True or False")
+
+        lifetime = {
+            "ttl": ttl,
+            "stale_while_revalidate": stale_while_revalidate,
+            "stale_if_error": stale_if_error,
+            "refresh_after": refresh_after,
+            "jitter": jitter,
+            "cache_exceptions": cache_exceptions,
+        }
+        Freshness.of(**lifetime)
+        return cls(
+            backend=backend,
+            maxsize=bound,
+            maxsize_written=bool(written),
+            eviction=order,
+            getsizeof=getsizeof,
+            policy=policy,
+            should_cache=should_cache,
+            copy=copy,
+            single_flight=single_flight,
+            timer=timer,
+            lifetime=lifetime,
+        )
+
+    def policy_in_force(self) -> Policy:
+        """The policy written here, or the configured one, or the default."""
+        return self.policy or defaults.policy or Policy.absorb()
+
+    def freshness(self, policy: Policy) -> Freshness:
+        """The lifetimes, under `policy`."""
+        keep = FOREVER if policy.may_serve_stale("expired") else 0.0
+        return Freshness.of(**self.lifetime, keep_stale=keep)
+
+    def store_in_force(self, name: str) -> Any:
+        """The backend written here, or the configured one; None for a private memory."""
+        if self.backend is not None:
+            return self.backend
+        if defaults.backend is not None and self.maxsize_written:
+            warn_once(f"{name}: the configured backend bounds itself; maxsize is ignored")
+        return defaults.backend

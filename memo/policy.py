@@ -1,0 +1,237 @@
+"""What is done about each cache error: raised, or absorbed and how.
+
+A `Policy` answers one question, "this error has come up; what now?", and decides nothing else.
+It holds one action for each of the four errors; `Policy.action` gives it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from .errors import CacheError, Expired, Full, Miss, OperationFailed, shown
+
+__all__ = [
+    "CALL",
+    "EVICT",
+    "OPERATIONS",
+    "RAISE",
+    "SKIP",
+    "STALE",
+    "Action",
+    "Fallback",
+    "Policy",
+    "RaiseAs",
+    "fallback",
+    "raise_as",
+]
+
+
+class Action(enum.Enum):
+    """The actions that need no more than their name."""
+
+    CALL = "call"
+    RAISE = "raise"
+    STALE = "stale"
+    EVICT = "evict"
+    SKIP = "skip"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+CALL: Final = Action.CALL
+"""Go without the cache: call the function."""
+RAISE: Final = Action.RAISE
+"""Raise the error to the caller."""
+STALE: Final = Action.STALE
+"""Serve what is held although it is stale; with nothing held, the same as `CALL`."""
+EVICT: Final = Action.EVICT
+"""Have the backend evict, expired entries first, and try the write once more; then skip it."""
+SKIP: Final = Action.SKIP
+"""Go on without storing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseAs:
+    """Raise an exception of the program's own in place of the cache error."""
+
+    exception: type[BaseException]
+
+    def made_from(self, error: CacheError) -> BaseException:
+        """The exception to raise for `error`, which becomes its cause."""
+        made = self.exception(str(error))
+        made.__cause__ = error
+        return made
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fallback:
+    """Use another backend while the cache's own one fails."""
+
+    backend: Any
+
+
+def raise_as(exception: type[BaseException]) -> RaiseAs:
+    """An action that raises `exception(str(error)) from error`.
+
+    Raises:
+        TypeError: `exception` is not an exception class.
+    """
+    if not (isinstance(exception, type) and issubclass(exception, BaseException)):
+        raise TypeError(f"raise_as: takes an exception class, not {shown(exception)}")
+    return RaiseAs(exception)
+
+
+def fallback(backend: Any) -> Fallback:
+    """An action for `failed`: read and write `backend` while the cache's own backend fails.
+
+    Deletes go to both. What `backend` holds is dropped once the cache's own one is back.
+    """
+    if backend is None:
+        raise TypeError("fallback: takes a backend, not None")
+    return Fallback(backend)
+
+
+Decision = Action | RaiseAs | Fallback
+Choice = Decision | Callable[[Any], Decision]
+
+OPERATIONS: Final = ("key", "read", "write", "delete", "clear")
+
+_ALLOWED: Final[dict[str, tuple[Action, ...]]] = {
+    "miss": (CALL, RAISE),
+    "expired": (CALL, STALE, RAISE),
+    "full": (EVICT, SKIP, RAISE),
+    "failed": (CALL, STALE, RAISE),
+}
+_FIELD_OF: Final[dict[type[CacheError], str]] = {
+    Miss: "miss",
+    Expired: "expired",
+    Full: "full",
+    OperationFailed: "failed",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """For each of the four errors, what a program wants done about it.
+
+    Attributes:
+        miss: nothing stored: `CALL` (default), `RAISE`.
+        expired: past its lifetime: `CALL` (default), `STALE`, `RAISE`.
+        full: no room: `EVICT` (default), `SKIP`, `RAISE`.
+        failed: backend, codec or key failed: `CALL` (default), `STALE`, `RAISE`,
+            `fallback(backend)`, or a mapping from operation ("key", "read", "write", "delete",
+            "clear") to one of these; an operation missing from the mapping uses `CALL`.
+        on_error: called with each `Full` and `OperationFailed`, absorbed or raised.
+
+    Every field also takes `raise_as(exception)` and a callable that is given the error and returns
+    one of the actions.
+
+    Raises:
+        TypeError, ValueError: when built with something else; the message names the field.
+    """
+
+    miss: Choice = CALL
+    expired: Choice = CALL
+    full: Choice = EVICT
+    failed: Choice | Mapping[str, Choice] = field(default=CALL, hash=False)
+    on_error: Callable[[CacheError], object] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("miss", "expired", "full"):
+            _check(name, name, getattr(self, name))
+        if isinstance(self.failed, Mapping):
+            for operation, choice in self.failed.items():
+                if operation not in OPERATIONS:
+                    raise ValueError(
+                        f"Policy(failed={{...}}): {shown(operation)} is no operation; "
+                        f"allowed are {', '.join(OPERATIONS)}"
+                    )
+                _check("failed", f"failed[{operation!r}]", choice)
+            object.__setattr__(self, "failed", MappingProxyType(dict(self.failed)))
+        else:
+            _check("failed", "failed", self.failed)
+        if self.on_error is not None and not callable(self.on_error):
+            raise TypeError(
+                f"Policy(on_error={shown(self.on_error)}): takes a callable of one error, or None"
+            )
+
+    @classmethod
+    def absorb(cls, **changes: Any) -> Policy:
+        """The default: no cache error reaches the caller."""
+        return cls(**changes)
+
+    @classmethod
+    def strict(cls, **changes: Any) -> Policy:
+        """What went wrong in the cache is raised: `full=RAISE, failed=RAISE`."""
+        return cls(**{"full": RAISE, "failed": RAISE} | changes)
+
+    @classmethod
+    def cache_only(cls, **changes: Any) -> Policy:
+        """The function is never called for want of an entry: `miss=RAISE, expired=RAISE`."""
+        return cls(**{"miss": RAISE, "expired": RAISE} | changes)
+
+    def action(self, error: CacheError) -> Decision:
+        """What to do about `error`.
+
+        Raises:
+            Exception: what a callable of the user's raised.
+            ValueError: a callable of the user's returned no action that fits the error.
+        """
+        name = next(name for kind, name in _FIELD_OF.items() if isinstance(error, kind))
+        choice = getattr(self, name)
+        if isinstance(choice, Mapping):
+            assert isinstance(error, OperationFailed)
+            choice = choice.get(error.operation or "", CALL)
+        if isinstance(choice, Action | RaiseAs | Fallback):
+            return choice
+        chosen: Decision = choice(error)
+        _check(name, name, chosen, callables=False)
+        return chosen
+
+    def default_action(self, error: CacheError) -> Action:
+        """What absorbs `error` when the policy's own choice cannot be had."""
+        return EVICT if isinstance(error, Full) else CALL
+
+    def may_serve_stale(self, name: str) -> bool:
+        """Whether `STALE` can come out of the field `name`, at the latest at run time."""
+        choice = getattr(self, name)
+        choices = choice.values() if isinstance(choice, Mapping) else (choice,)
+        return any(
+            choice is STALE or not isinstance(choice, Action | RaiseAs | Fallback)
+            for choice in choices
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        failed = dict(self.failed) if isinstance(self.failed, Mapping) else self.failed
+        return _rebuild, (self.miss, self.expired, self.full, failed, self.on_error)
+
+
+def _rebuild(*fields: Any) -> Policy:
+    names = ("miss", "expired", "full", "failed", "on_error")
+    return Policy(**dict(zip(names, fields, strict=True)))
+
+
+def _check(name: str, place: str, choice: object, *, callables: bool = True) -> None:
+    allowed = _ALLOWED[name]
+    if isinstance(choice, RaiseAs) or (isinstance(choice, Action) and choice in allowed):
+        return
+    if isinstance(choice, Fallback) and name == "failed":
+        return
+    if callables and callable(choice) and not isinstance(choice, type):
+        return
+    names = ", ".join(action.name for action in allowed)
+    more = ", fallback(backend)" if name == "failed" else ""
+    hint = (
+        f" (for an exception class, write raise_as({choice.__name__}))"
+        if isinstance(choice, type) and issubclass(choice, BaseException)
+        else ""
+    )
+    raise ValueError(
+        f"Policy({place}={shown(choice)}): allowed are {names}, raise_as(exception){more}"
+        f"{' or a callable of the error' if callables else ''}{hint}"
+    )

@@ -1,0 +1,151 @@
+"""Filling a cache ahead of traffic."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from .errors import shown
+
+__all__ = ["Prewarmed", "Progress", "prewarm", "prewarm_async"]
+
+_log = logging.getLogger("memo")
+
+Progress = bool | Callable[[int, int | None], object]
+
+
+class Prewarmed(NamedTuple):
+    """What a prewarming did.
+
+    Attributes:
+        loaded: calls that were made and stored.
+        fresh: calls whose value was there already.
+        failed: calls that raised; each is logged.
+    """
+
+    loaded: int
+    fresh: int
+    failed: int
+
+
+def prewarm(
+    function: Any, calls: Iterable[tuple[Any, ...]], *, workers: int, progress: Progress
+) -> Prewarmed:
+    """Make `calls` of a cached function in `workers` threads, where they are not fresh."""
+    pending, total = _checked(function, calls, workers)
+    taking = threading.Lock()
+    counts = {"loaded": 0, "fresh": 0, "failed": 0}
+
+    def work(step: Callable[[int], object]) -> None:
+        while True:
+            with taking:
+                call = next(pending, None)
+            if call is None:
+                return
+            try:
+                if function.lookup(*call).status == "fresh":
+                    done = "fresh"
+                else:
+                    function.refresh(*call)
+                    done = "loaded"
+            except Exception:
+                _log.warning("prewarming %s%s failed", function.__name__, call, exc_info=True)
+                done = "failed"
+            with taking:
+                counts[done] += 1
+                step(sum(counts.values()))
+
+    with _shown(function.__name__, total, progress) as step:
+        with ThreadPoolExecutor(workers, thread_name_prefix="memo-prewarm") as pool:
+            for future in [pool.submit(work, step) for _ in range(workers)]:
+                future.result()
+    return Prewarmed(**counts)
+
+
+async def prewarm_async(
+    function: Any, calls: Iterable[tuple[Any, ...]], *, workers: int, progress: Progress
+) -> Prewarmed:
+    """Make `calls` of a cached coroutine function in `workers` tasks, where they are not fresh."""
+    pending, total = _checked(function, calls, workers)
+    counts = {"loaded": 0, "fresh": 0, "failed": 0}
+
+    async def work(step: Callable[[int], object]) -> None:
+        for call in pending:
+            try:
+                if (await function.lookup(*call)).status == "fresh":
+                    done = "fresh"
+                else:
+                    await function.refresh(*call)
+                    done = "loaded"
+            except Exception:
+                _log.warning("prewarming %s%s failed", function.__name__, call, exc_info=True)
+                done = "failed"
+            counts[done] += 1
+            step(sum(counts.values()))
+
+    with _shown(function.__name__, total, progress) as step:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(work(step))
+    return Prewarmed(**counts)
+
+
+def _checked(
+    function: Any, calls: Iterable[Any], workers: int
+) -> tuple[Iterator[tuple[Any, ...]], int | None]:
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise ValueError(f"workers={shown(workers)}: takes a whole number of at least 1")
+    total = len(calls) if hasattr(calls, "__len__") else None
+
+    def checked() -> Iterator[tuple[Any, ...]]:
+        for call in calls:
+            if not isinstance(call, tuple):
+                raise TypeError(
+                    f"{function.__name__}.prewarm: calls holds {shown(call)}; takes tuples of "
+                    "positional arguments, as in [(1,), (2,)]"
+                )
+            yield call
+
+    return checked(), total
+
+
+@contextmanager
+def _shown(name: str, total: int | None, progress: Progress) -> Iterator[Callable[[int], object]]:
+    """A function to call with the number done so far."""
+    if progress is False:
+        yield lambda done: None
+    elif callable(progress):
+        yield lambda done: progress(done, total)
+    elif sys.stderr.isatty() and (bar := _rich_bar(name, total)) is not None:
+        with bar as step:
+            yield step
+    else:
+        every = max(1, (total or 1000) // 10)
+
+        def line(done: int) -> None:
+            if done % every == 0 or done == total:
+                print(f"{name}: {done}{f'/{total}' if total else ''}", file=sys.stderr)
+
+        yield line
+
+
+def _rich_bar(name: str, total: int | None) -> Any:
+    try:
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+    except ImportError:
+        return None
+
+    @contextmanager
+    def bar() -> Iterator[Callable[[int], object]]:
+        with Bar(console=Console(stderr=True)) as shown_bar:
+            task = shown_bar.add_task(name, total=total)
+            yield lambda done: shown_bar.update(task, completed=done)
+
+    return bar()

@@ -1,0 +1,167 @@
+"""Who a cached method is called on, and the cache that each receiver has of its own.
+
+A receiver is an instance, or for a classmethod a class. It is recognised as a first argument, since
+under `@property`, under other decorators and (from Python 3.13) under `@classmethod` that is all a
+cached function gets to see. Receivers are told apart by identity, never by the user's `__eq__` or
+`__hash__`, and are held weakly: a cache goes when its receiver goes.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from .errors import shown
+from .stats import Stats
+from .turns import Core
+
+__all__ = ["Receivers"]
+
+C = TypeVar("C", bound=Core)
+
+#: Where an instance that cannot be referenced weakly keeps its caches, in its own `__dict__`.
+_ATTRIBUTE = "__memo_caches__"
+
+
+class Receivers(Generic[C]):
+    """The receivers of one cached function.
+
+    Args:
+        name, module: of the function: what makes a class recognisable as the one it is defined in.
+        make: makes the cache of one receiver.
+    """
+
+    def __init__(self, name: str, module: str, make: Callable[[], C]) -> None:
+        self._owner, _, self._attribute = name.rpartition(".")
+        self._module = module
+        self._make = make
+        self._owners: weakref.WeakSet[type] = weakref.WeakSet()
+        self._refs: dict[int, weakref.ref[Any]] = {}
+        self._lock = threading.RLock()
+        #: The cache of each receiver that is held weakly, by `id`. An id is not given to another
+        #: object before the callback of the weak reference has taken it out of here.
+        self.caches: dict[int, C] = {}
+        #: Counts of receivers that are gone.
+        self.past = Stats()
+        self._gone: collections.deque[C] = collections.deque()
+
+    @property
+    def defined_in_class(self) -> bool:
+        """Whether the function is defined in the body of a class, as far as its name tells."""
+        return bool(self._owner) and not self._owner.endswith("<locals>")
+
+    def add_owner(self, owner: type) -> None:
+        """`owner` has the function as an attribute."""
+        self._owners.add(owner)
+
+    def __contains__(self, thing: Any) -> bool:
+        """Whether `thing` is an instance of a class that has the function as a method, or such a
+        class itself; no code of the user's is run."""
+        kind = type(thing)
+        lines = [type.__dict__["__mro__"].__get__(kind)]
+        if issubclass(kind, type):
+            lines.append(type.__dict__["__mro__"].__get__(thing))
+        return any(self._is_owner(cls) for line in lines for cls in line)
+
+    def _is_owner(self, cls: type) -> bool:
+        names = type.__dict__["__dict__"].__get__(cls)
+        if cls in self._owners:
+            pass
+        elif not (
+            self._owner
+            and type.__dict__["__qualname__"].__get__(cls) == self._owner
+            and names.get("__module__") == self._module
+        ):
+            return False
+        return not isinstance(names.get(self._attribute), staticmethod)
+
+    def cache_of(self, receiver: Any) -> C:
+        """The cache of `receiver`, made if need be.
+
+        Raises:
+            TypeError: it can be neither referenced weakly nor given an attribute.
+        """
+        cache = self.caches.get(id(receiver))
+        if cache is not None:
+            return cache
+        self._bury()
+        with self._lock:
+            cache = self.caches.get(id(receiver))
+            if cache is not None:
+                return cache
+            try:
+                ref = weakref.ref(receiver, self._departure(id(receiver)))
+            except TypeError:
+                return self._kept_by(receiver)
+            cache = self._make()
+            self._refs[id(receiver)] = ref
+            self.caches[id(receiver)] = cache
+            return cache
+
+    def live(self) -> list[C]:
+        """The caches of all receivers that are held weakly."""
+        self._bury()
+        with self._lock:
+            return list(self.caches.values())
+
+    def _departure(self, number: int) -> Callable[[Any], None]:
+        # The callback may run at any point of any thread, also within the lock.
+        caches, refs, gone = self.caches, self._refs, self._gone
+
+        def departed(ref: Any) -> None:
+            if refs.get(number) is ref:
+                del refs[number]
+                gone.append(caches.pop(number))
+
+        return departed
+
+    def _bury(self) -> None:
+        """Keep the counts of caches whose receivers are gone, and drop what they stored."""
+        while self._gone:
+            try:
+                cache = self._gone.popleft()
+            except IndexError:
+                return
+            self.past.add(cache.stats)
+            if cache.scope is not None:
+                cache.abandon()
+
+    def _kept_by(self, receiver: Any) -> C:
+        """The cache of a receiver that cannot be referenced weakly: it keeps it itself."""
+        try:
+            names = object.__getattribute__(receiver, "__dict__")
+        except AttributeError:
+            raise TypeError(
+                f"{self._attribute}: {shown(receiver)} can neither be referenced weakly nor given "
+                "attributes; say what tells calls apart with key=, or give its class a "
+                "__weakref__ slot"
+            ) from None
+        kept = names.get(_ATTRIBUTE)
+        if type(kept) is not _Kept or kept.owner != id(receiver):
+            kept = names[_ATTRIBUTE] = _Kept(id(receiver))
+        cache = kept.caches.get(self)
+        if cache is None:
+            cache = kept.caches[self] = self._make()
+        return cache
+
+
+class _Kept:
+    """The caches of one instance, in its `__dict__`; a copy of the instance starts with none."""
+
+    __slots__ = ("caches", "owner")
+
+    def __init__(self, owner: int = 0) -> None:
+        self.owner = owner
+        self.caches: dict[Receivers[Any], Any] = {}
+
+    def __reduce__(self) -> tuple[type[_Kept], tuple[()]]:
+        return _Kept, ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Kept)
+
+    def __hash__(self) -> int:
+        return 0

@@ -1,0 +1,350 @@
+"""All there is to know about one decorated function, and what stands behind it at present."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+import weakref
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Final, Protocol
+
+from . import flow as flows
+from . import paths
+from .configuration import enter_fast_path
+from .cache import build, refuse_async, unusable_key
+from .errors import OperationFailed
+from .flow import Flow
+from .keys import Keys, NotAccepted
+from .options import Options
+from .receivers import Receivers
+from .turns import AsyncCore, AsyncTurn, SyncCore, Turn
+
+__all__ = ["KeylessError", "Site"]
+
+
+class Proxy(Protocol):
+    """What a site needs of the decorated function it stands behind."""
+
+    def _self_forward(self, path: Callable[..., Any]) -> None:
+        """Forward calls to `path` from now on."""
+
+
+class Site:
+    """All there is to know about one decorated function.
+
+    Parts that depend on what is configured (backend, policy) are made at its first use.
+    """
+
+    def __init__(
+        self,
+        func: Any,
+        options: Options,
+        *,
+        key: Callable[..., Hashable] | None,
+        ignore: str | Iterable[str],
+        typed: bool,
+        name: str | None,
+        version: Any,
+    ) -> None:
+        #: How the first argument is bound: "class" and "static" for the descriptors of that name,
+        #: which stand around `function`.
+        self.binding = {classmethod: "class", staticmethod: "static"}.get(type(func), "plain")
+        self.wrapped = func
+        self.function = func.__func__ if self.binding != "plain" else func
+        self.name = name or _name(self.function)
+        self.is_async = _is_async(self.function, self.name)
+        self.options = options
+        signature = _signature(self.function)
+        self.keys = Keys(signature, typed=typed, ignore=ignore, key=key)
+        self.method_keys = self.keys
+        self.scope = _scope(self.function, version)
+        self.receivers: Receivers[Any] = Receivers(
+            getattr(self.function, "__qualname__", ""),
+            getattr(self.function, "__module__", "") or "",
+            functools.partial(self._build, own=True),
+        )
+        self.owns = self.receivers.caches
+        #: Whether a first argument may be a receiver with a cache of its own. With `key=` the
+        #: user's key says what tells calls apart, receivers included.
+        self.has_receivers = key is None and (
+            self.binding == "class"
+            or (self.binding == "plain" and self.receivers.defined_in_class)
+        )
+        self.by_key = key is not None
+        if signature is not None and signature.parameters:
+            self._method_signature = _without_first(signature)
+            ignored = {ignore} if isinstance(ignore, str) else set(ignore)
+            ignored.discard(next(iter(signature.parameters)))
+            known = set(self._method_signature.parameters)
+            if not key:
+                self.method_keys = Keys(
+                    self._method_signature,
+                    typed=typed,
+                    ignore=[one for one in ignored if one in known],
+                )
+        if not self.is_async and options.backend is not None:
+            refuse_async(options.backend, self.name)
+        self._lock = threading.RLock()
+        self._core: Any = None
+        self._fast: Callable[..., Any] | None = None
+        self._asking: Any = None
+        self._in_place: Any = None
+        self._attributes: dict[str, Any] = {}
+        self._proxy: weakref.ref[Proxy] | None = None
+
+    # What stands behind the proxy.
+
+    def attach(self, proxy: Proxy) -> None:
+        """`proxy` is the decorated function from now on."""
+        self._proxy = weakref.ref(proxy)
+
+    def first_path(self) -> Callable[..., Any]:
+        """What a new proxy forwards to: it makes what depends on configuration, and goes on."""
+        if self.is_async:
+
+            async def call_async(*args: Any, **kwargs: Any) -> Any:
+                return await self.start()(*args, **kwargs)
+
+            return self._dressed(call_async)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self.start()(*args, **kwargs)
+
+        return self._dressed(call)
+
+    def start(self) -> Callable[..., Any]:
+        """Make the paths, unless they are made, and put one in place; returns that one."""
+        with self._lock:
+            if self._fast is None:
+                core = self.core
+                if self.is_async:
+                    made = paths.of_async_method if self.has_receivers else paths.of_async_function
+                    self._fast = self._dressed(made(self, core))
+                    self._asking = self._dressed(paths.asking_async(self, self._fast))
+                else:
+                    made = paths.of_method if self.has_receivers else paths.of_function
+                    self._fast = self._dressed(made(self, core))
+                    self._asking = self._dressed(paths.asking(self, self._fast))
+                self._exchange(self._asking)
+                self._in_place = self._asking
+                enter_fast_path(self)
+            return self._in_place
+
+    def enter_fast_path(self) -> None:
+        """From now on answer without asking whether caching is on."""
+        if self._fast is not None:
+            self._exchange(self._fast)
+            self._in_place = self._fast
+
+    def leave_fast_path(self) -> None:
+        """From now on ask before each answer."""
+        self._exchange(self._asking)
+        self._in_place = self._asking
+
+    def becomes_method(self, owner: type) -> None:
+        """The function is an attribute of a class, which its name did not tell."""
+        if self.by_key or self.binding == "static":
+            return
+        with self._lock:
+            self.receivers.add_owner(owner)
+            if not self.has_receivers:
+                self.has_receivers = True
+                self._fast = None
+                if self._core is not None:
+                    self.start()
+
+    def _exchange(self, path: Callable[..., Any]) -> None:
+        proxy = self._proxy and self._proxy()
+        if proxy is not None:
+            proxy._self_forward(path)  # noqa: SLF001 - wrapt's prefix for a proxy's own attributes
+
+    def _dressed(self, path: Any) -> Any:
+        """`path` with the name, the docs and the one set of attributes of the user's function."""
+        functools.update_wrapper(path, self.function)
+        self._attributes = self._attributes or path.__dict__
+        path.__dict__ = self._attributes
+        if not hasattr(self.function, "__name__"):
+            path.__name__ = path.__qualname__ = self.name
+        return path
+
+    # The caches.
+
+    @property
+    def core(self) -> Any:
+        """The cache of the function itself: of all calls that have no receiver."""
+        if self._core is None:
+            with self._lock:
+                if self._core is None:
+                    self._core = self._build()
+        return self._core
+
+    def _build(self, *, own: bool = False) -> Any:
+        kind = AsyncCore if self.is_async else SyncCore
+        scope = _Scope(self.name) if own else self.scope
+        return build(kind, self.options, name=self.name, scope=scope)
+
+    def cores(self) -> list[Any]:
+        """Every cache of this function's that is alive."""
+        return [self.core, *self.receivers.live()]
+
+    # Calls.
+
+    def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A turn for the call; None where the function is to be called without one."""
+        return self._turn(self.core, self.keys, args, kwargs, args)
+
+    def open_method(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The same for a call whose first argument may be the receiver of a method."""
+        if args[0] in self.receivers:
+            core = self.receivers.cache_of(args[0])
+            return self._turn(core, self.method_keys, args[1:], kwargs, args)
+        return self._turn(self.core, self.keys, args, kwargs, args)
+
+    def _turn(
+        self,
+        core: Any,
+        keys: Keys,
+        keyed: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        args: tuple[Any, ...],
+    ) -> Any:
+        flow: Flow
+        try:
+            key = keys.make(keyed, kwargs)
+        except NotAccepted:
+            core.stats.misses += 1
+            return None
+        except Exception as fault:  # noqa: BLE001 - the user's key, __hash__ or __eq__
+            key = None
+            flow = flows.unkeyed(_keyless(fault), core.rules, core.stats)
+        else:
+            if core.scope is not None:
+                key = (core.scope, key)
+            flow = flows.call(key, core.rules, core.stats)
+        if self.is_async:
+            turn = AsyncTurn(core, key, flow, self.function, args, kwargs)
+            turn.alone = key is None
+            return turn
+        return Turn(core, key, flow, self.function, args, kwargs).begin()
+
+    def locate(self, args: tuple[Any, ...], kwargs: dict[str, Any], handle: str) -> tuple[Any, Any]:
+        """The cache and the key of a call, for the handle of that name.
+
+        Raises:
+            TypeError: the arguments do not fit, or a method's receiver is missing.
+            OperationFailed: they cannot be a key.
+        """
+        core, keys, keyed = self.core, self.keys, args
+        if self.has_receivers:
+            if not args or args[0] not in self.receivers:
+                raise TypeError(
+                    f"{self.name}.{handle}: takes the instance (of a classmethod: the class) first,"
+                    " as it is not called on one"
+                )
+            core, keys, keyed = self.receivers.cache_of(args[0]), self.method_keys, args[1:]
+        try:
+            key = keys.make(keyed, kwargs)
+        except NotAccepted:
+            inspect.signature(self.function).bind(*args, **kwargs)  # says what does not fit
+            raise
+        except Exception as fault:
+            raise KeylessError(core, _keyless(fault)) from None
+        return core, key if core.scope is None else (core.scope, key)
+
+    def core_of(self, receiver: Any) -> Any:
+        """The cache of `receiver`."""
+        return self.receivers.cache_of(receiver)
+
+
+class KeylessError(Exception):
+    """The arguments given to a handle cannot be a key."""
+
+    def __init__(self, core: Any, error: OperationFailed) -> None:
+        super().__init__(error)
+        self.core = core
+        self.error = error
+
+
+class _Scope:
+    """Tells the entries of one receiver from those of others in a store they share."""
+
+    __slots__ = ("__weakref__", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+#: One scope for each function and version, so that decorating a function twice is one cache.
+_scopes: weakref.WeakValueDictionary[tuple[int, str], _VersionScope] = weakref.WeakValueDictionary()
+
+
+class _VersionScope(_Scope):
+    __slots__ = ("function",)
+
+    def __init__(self, name: str, function: Any) -> None:
+        super().__init__(name)
+        self.function = function
+
+
+def _scope(function: Any, version: Any) -> Any:
+    """What the keys of `function` begin with where others' keys are beside them: its identity."""
+    name = f"{_name(function)} version {version!r}" if version is not None else _name(function)
+    mark = (id(function), repr(version))
+    scope = _scopes.get(mark)
+    if scope is None or scope.function is not function:
+        scope = _scopes[mark] = _VersionScope(name, function)
+    return scope
+
+
+def _keyless(fault: Exception) -> OperationFailed:
+    error = unusable_key(fault)
+    error.__cause__ = fault
+    return error
+
+
+def _name(function: Any) -> str:
+    for attribute in ("__qualname__", "__name__"):
+        name = getattr(function, attribute, None)
+        if isinstance(name, str):
+            return name
+    if isinstance(function, functools.partial):
+        return f"partial({_name(function.func)})"
+    return type(function).__qualname__
+
+
+def _signature(function: Any) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None  # some built-ins have none
+
+
+def _without_first(signature: inspect.Signature) -> inspect.Signature:
+    first, *others = signature.parameters.values()
+    if first.kind is inspect.Parameter.VAR_POSITIONAL:
+        others = [first, *others]
+    return signature.replace(parameters=others)
+
+
+def _is_async(function: Any, name: str) -> bool:
+    """Whether `function` is a coroutine function.
+
+    Raises:
+        TypeError: it is a generator function of either colour.
+    """
+    inner = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    if not (inspect.isfunction(inner) or inspect.ismethod(inner) or inspect.isbuiltin(inner)):
+        inner = getattr(type(inner), "__call__", inner)  # noqa: B004 - the method itself is wanted
+    for candidate in (function, inner):
+        if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):
+            raise TypeError(
+                f"cached: {name} is a generator function; its iterator can be used up only once "
+                "and cannot be cached. Cache a function that returns a list or a tuple"
+            )
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inner)

@@ -1,0 +1,603 @@
+"""One call of a cached function, from the first look to the answer.
+
+A turn does what a flow asks for, with the parts of one cache (`Core`): its store, its flights, its
+alerts. It stops where the function is to be called, so that the caller's own frame can do that: in
+a recursive function every frame in between costs depth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+from . import flow as flows
+from .alerts import Alerts
+from .background import Job, background
+from .backends.memory import Memory
+from .backends.resolve import adopt
+from .drive import advance, advance_async
+from .entry import ABSENT, Entry, Raised
+from .errors import CacheError, OperationFailed, shown
+from .flights import ANEW, AsyncFlight, AsyncFlights, Flight, Flights
+from .flow import HELD, Absorb, Clear, Delete, Evict, Flow, Followed, Join, Load, Read
+from .flow import Refresh, Refusal, Rules, Step, Write
+from .guard import AsyncGuard, Guard
+from .stats import Stats
+
+__all__ = ["AsyncCore", "AsyncTurn", "Core", "SyncCore", "Turn"]
+
+
+class Core:
+    """The parts of one cache, whatever its colour.
+
+    Args:
+        name: what messages call it.
+        store: its backend.
+        scope: what its keys begin with where the store is not its alone, else None.
+        rules: what its flows go by.
+        held: a memory of what was last seen of the store, where the policy may want it.
+        copy: applied to every value handed out.
+        single_flight: whether callers wait for a running load of their key.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        store: Any,
+        scope: Any,
+        rules: Rules,
+        held: Memory | None = None,
+        copy: Callable[[Any], Any] | None = None,
+        single_flight: bool = True,
+    ) -> None:
+        self.name = name
+        self.store = store
+        self.scope = scope
+        self.rules = rules
+        self.held = held
+        self.copy = copy
+        self.single_flight = single_flight
+        self.stats = Stats()
+        self.alerts = Alerts(name, rules.policy.on_error)
+        #: The store where it is our own memory, which takes a second deadline with an entry.
+        self.memory: Memory | None = store if type(store) is Memory else None
+        #: Looks a key up for a reader in a hurry; finds nothing where there is no way to do so.
+        self.peek: Callable[[Any], Any] = self.memory.peek if self.memory else _nothing
+        self._others: dict[int, tuple[Any, Any]] = {}
+
+    def answers_until(self, entry: Entry) -> float:
+        """Until when a hit on `entry` is no more than handing out its value."""
+        if self.copy is not None or type(entry.value) is Raised:
+            return -math.inf
+        return self.rules.freshness.refresh_at(entry)
+
+    def hear(self, error: CacheError) -> None:
+        """Make an error heard that has been counted."""
+        if not self.alerts.hear(error):
+            self.stats.failures += 1
+
+    def fault(self, what: str, fault: BaseException) -> None:
+        """Count and make heard a failure that is no backend's."""
+        self.stats.failures += 1
+        if isinstance(fault, RecursionError):
+            return  # there is no room on the stack to say so
+        error = OperationFailed(f"{what} raised {shown(fault)}", operation="call")
+        error.__cause__ = fault
+        self.hear(error)
+
+    def _other(self, backend: Any, guard: Callable[[Any, Any], Any]) -> Any:
+        """The guard of a fallback backend. Other caches may use it too: this one has a scope."""
+        known = self._others.get(id(backend))
+        if known is None or known[0] is not backend:
+            known = self._others[id(backend)] = (backend, guard(adopt(backend), self))
+        return known[1]
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+class SyncCore(Core):
+    """The parts of a cache that works in its callers' threads."""
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.flights = Flights()
+        self.guard = Guard(self.store, self.scope)
+
+    def perform(self, step: Step) -> Any:
+        """Do what `step` says, for steps that concern the store."""
+        kind = type(step)
+        if kind is Read:
+            return self._read(step.key, step.backend)
+        if kind is Write:
+            return self._write(step.key, step.entry, step.backend)
+        if kind is Absorb:
+            return self.hear(step.error)
+        if kind is Evict:
+            evicted = self.guard.evict(1)
+            self.stats.evictions += evicted
+            return evicted
+        if kind is Delete:
+            return self._delete(step.key, step.backend)
+        assert kind is Clear, step
+        return self._clear(step.backend)
+
+    def _read(self, key: Any, backend: Any) -> Entry | None:
+        if backend is None:
+            entry = self.guard.read(key)
+            if self.held is not None and entry is not None:
+                self.held.write(key, entry)
+            return entry
+        if backend is HELD:
+            return None if self.held is None else self.held.read(key)
+        return self._other(backend, Guard).read((self, key))
+
+    def _write(self, key: Any, entry: Entry, backend: Any) -> None:
+        if backend is not None:
+            self._other(backend, Guard).write((self, key), entry)
+        elif self.memory is not None:
+            until = self.answers_until(entry)
+            self.stats.evictions += self.guard.write(key, entry, answers_until=until)
+        else:
+            if self.held is not None:
+                self.held.write(key, entry)
+            self.stats.evictions += self.guard.write(key, entry)
+
+    def _delete(self, key: Any, backend: Any) -> bool:
+        if backend is not None:
+            return self._other(backend, Guard).delete((self, key))
+        if self.held is not None:
+            self.held.delete(key)
+        return self.guard.delete(key)
+
+    def _clear(self, backend: Any) -> bool:
+        if backend is not None:
+            return self._other(backend, Guard).clear()
+        if self.held is not None:
+            self.held.clear()
+        return self.guard.clear()
+
+    def run(self, flow: Flow) -> Any:
+        """Run a flow that needs no load; returns its result.
+
+        Raises:
+            CacheError, or what the policy's `raise_as` made of it; the function's own exception,
+            where that is what is cached.
+        """
+        return settled(advance(flow, None, self.perform))
+
+
+class AsyncCore(Core):
+    """The parts of a cache that works in tasks."""
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.flights = AsyncFlights()
+        self.guard = AsyncGuard(self.store, self.scope)
+        #: Refreshes under way; a task that nothing refers to may vanish.
+        self.refreshes: set[asyncio.Task[None]] = set()
+
+    async def perform(self, step: Step) -> Any:
+        """Do what `step` says, for steps that concern the store."""
+        kind = type(step)
+        if kind is Read:
+            return await self._read(step.key, step.backend)
+        if kind is Write:
+            return await self._write(step.key, step.entry, step.backend)
+        if kind is Absorb:
+            return self.hear(step.error)
+        if kind is Evict:
+            evicted = await self.guard.evict(1)
+            self.stats.evictions += evicted
+            return evicted
+        if kind is Delete:
+            return await self._delete(step.key, step.backend)
+        assert kind is Clear, step
+        return await self._clear(step.backend)
+
+    async def _read(self, key: Any, backend: Any) -> Entry | None:
+        if backend is None:
+            entry = await self.guard.read(key)
+            if self.held is not None and entry is not None:
+                self.held.write(key, entry)
+            return entry
+        if backend is HELD:
+            return None if self.held is None else self.held.read(key)
+        return await self._other(backend, AsyncGuard).read((self, key))
+
+    async def _write(self, key: Any, entry: Entry, backend: Any) -> None:
+        if backend is not None:
+            await self._other(backend, AsyncGuard).write((self, key), entry)
+        elif self.memory is not None:
+            until = self.answers_until(entry)
+            self.stats.evictions += await self.guard.write(key, entry, answers_until=until)
+        else:
+            if self.held is not None:
+                self.held.write(key, entry)
+            self.stats.evictions += await self.guard.write(key, entry)
+
+    async def _delete(self, key: Any, backend: Any) -> bool:
+        if backend is not None:
+            return await self._other(backend, AsyncGuard).delete((self, key))
+        if self.held is not None:
+            self.held.delete(key)
+        return await self.guard.delete(key)
+
+    async def _clear(self, backend: Any) -> bool:
+        if backend is not None:
+            return await self._other(backend, AsyncGuard).clear()
+        if self.held is not None:
+            self.held.clear()
+        return await self.guard.clear()
+
+    async def run(self, flow: Flow) -> Any:
+        """Run a flow that needs no load; returns its result.
+
+        Raises:
+            CacheError, or what the policy's `raise_as` made of it; the function's own exception,
+            where that is what is cached.
+        """
+        return settled(await advance_async(flow, None, self.perform))
+
+
+def _nothing(key: Any) -> None:
+    del key
+
+
+def settled(result: Any) -> Any:
+    """The result of a flow, at the edge: a value is returned, all else is raised."""
+    if type(result) is Refusal:
+        raise result.error
+    if type(result) is Raised:
+        raise result.again()
+    return result
+
+
+class _Turn:
+    """What the two colours of a turn have in common."""
+
+    __slots__ = ("answer", "answered", "args", "core", "flight", "flow", "function", "key")
+    __slots__ += ("kwargs", "stale")
+
+    def __init__(
+        self,
+        core: Any,
+        key: Any,
+        flow: Flow,
+        function: Callable[..., Any],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        self.core = core
+        self.key = key
+        #: None once our own part has failed, and calling the function is all that is left.
+        self.flow: Flow | None = flow
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        #: The flight that this turn leads, until it lands.
+        self.flight: Any = None
+        #: Whether the answer is to be refreshed in the background.
+        self.stale = False
+        #: Whether the caller's answer is there; if not, the function is to be called.
+        self.answered = False
+        #: The answer: a value, or a `Raised` with the exception for this caller.
+        self.answer: Any = None
+
+    def _hand_out(self, value: Any) -> bool:
+        """Make `value` the answer; False where it cannot be handed out because `copy` failed."""
+        if self.core.copy is not None:
+            try:
+                value = self.core.copy(value)
+            except Exception as fault:  # noqa: BLE001 - a hook of the user's
+                self.core.fault("copy", fault)
+                return False
+        self.answer = value
+        self.answered = True
+        return True
+
+    def _give_up(self, fault: Exception) -> None:
+        """Our own part has failed: what is left is to call the function."""
+        self.flow = None
+        self._land(ANEW)
+        self.core.fault("memo itself", fault)
+
+    def _land(self, result: Any) -> None:
+        flight, self.flight = self.flight, None
+        if flight is not None:
+            try:
+                self.core.flights.land(flight, result)
+            except Exception as fault:  # noqa: BLE001 - a key that can be looked up no more
+                self.core.fault("looking a key up", fault)
+
+
+class Turn(_Turn):
+    """A call in the caller's thread.
+
+    The caller goes on with `begin`; unless it is `answered` then, with the function, and with what
+    came of that to `loaded` or `failed`. Each of these may raise a `CacheError`, or what the
+    policy's `raise_as` made of it.
+    """
+
+    __slots__ = ()
+
+    def begin(self) -> Turn:
+        """Go on until there is an answer, or the function is to be called; returns itself."""
+        assert self.flow is not None
+        try:
+            result = advance(self.flow, None, self._perform)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the function can be called
+            self.core.stats.misses += 1
+            self._give_up(fault)
+            return self
+        except BaseException:
+            self._land(ANEW)
+            raise
+        if type(result) is Load:
+            return self
+        self._land(result)
+        if type(result) is Refusal:
+            raise result.error
+        if type(result) is Raised:
+            self.answer = Raised(result.again())
+            self.answered = True
+        elif not self._hand_out(result):
+            self.flow = None  # a value that others share is not handed out: load one of its own
+        if self.stale:
+            refresh_behind(self.core, self.key, self.function, self.args, self.kwargs)
+        return self
+
+    def loaded(self, value: Any) -> Any:
+        """The function has returned `value`; returns the caller's answer."""
+        if self.flow is None:
+            return value
+        result = value
+        try:
+            result = advance(self.flow, value, self._perform)
+        except Exception as fault:  # noqa: BLE001 - the value is there, and is returned
+            self._give_up(fault)
+            return value
+        finally:
+            self._land(result)
+        if type(result) is Refusal:
+            raise result.error
+        if self.core.copy is None:
+            return result
+        if self._hand_out(result):
+            return self.answer
+        # The caller gets the very value that is stored: nobody else may.
+        self.core.run(flows.delete(self.key, self.core.rules, self.core.stats))
+        return value
+
+    def failed(self, error: BaseException) -> bool:
+        """The function has raised `error`; returns whether there is an answer in its place."""
+        if self.flow is None:
+            return False
+        raised = Raised(error, error.__traceback__ and error.__traceback__.tb_next)
+        result: Any = raised
+        try:
+            result = advance(self.flow, raised, self._perform)
+        except Exception as fault:  # noqa: BLE001 - the function's own exception is raised
+            self._give_up(fault)
+        finally:
+            # A full stack, an interrupt and an exit are the leader's own.
+            own = isinstance(error, RecursionError) or not isinstance(error, Exception)
+            self._land(ANEW if own and result is raised else result)
+        if type(result) is Refusal:
+            raise result.error
+        return result is not raised and self._hand_out(result)
+
+    def run(self) -> Any:
+        """The whole call, where depth does not matter; returns the answer."""
+        if not self.begin().answered:
+            try:
+                value = self.function(*self.args, **(self.kwargs or {}))
+            except BaseException as error:
+                if not self.failed(error):
+                    raise
+            else:
+                return self.loaded(value)
+        if type(self.answer) is Raised:
+            raise self.answer.error
+        return self.answer
+
+    def _perform(self, step: Step) -> Any:
+        kind = type(step)
+        if kind is Join:
+            return self._join(step.key)
+        if kind is Refresh:
+            self.stale = True
+            return None
+        return self.core.perform(step)
+
+    def _join(self, key: Any) -> Flight | Followed:
+        flights: Flights = self.core.flights
+        while self.core.single_flight:
+            flight, leads = flights.join(key)
+            if leads:
+                self.flight = flight
+                return flight
+            result = flights.follow(flight)
+            if result is ABSENT:
+                break
+            if result is not ANEW:
+                return Followed(result)
+        self.flight = flights.lead(key)
+        return self.flight  # type: ignore[no-any-return]
+
+
+def refresh_behind(
+    core: SyncCore,
+    key: Any,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+) -> None:
+    """Recompute what is under `key` in a thread of the background, unless that is going on."""
+    flight = core.flights.try_lead(key)
+    if flight is None:
+        return
+    turn = Turn(core, key, flows.reload(key, core.rules, core.stats, flight), function, args, kwargs)
+    turn.flight = flight
+    work = functools.partial(contextvars.copy_context().run, _refresh, turn)
+    land = functools.partial(core.flights.land, flight, ANEW)
+    if not background.submit(Job(core, work, land)):
+        land()
+        core.fault("refreshing in the background", RuntimeError("too many refreshes wait"))
+
+
+def _refresh(turn: Turn) -> None:
+    try:
+        turn.run()
+    except CacheError:
+        pass  # raised by the policy, and heard already
+    except Exception as error:  # noqa: BLE001 - nobody else would hear of it
+        turn.core.fault("a refresh in the background", error)
+
+
+class AsyncTurn(_Turn):
+    """A call in a task. The load runs in a task of its own, which outlives this one's cancelling
+    as long as anybody waits for it."""
+
+    __slots__ = ("alone", "raised")
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        #: Whether the load runs in the caller's own task, for want of anybody to share it with.
+        self.alone = False
+        #: What the function raised in this turn's own load.
+        self.raised: Raised | None = None
+
+    async def run(self) -> Any:
+        """The whole call; returns the answer: a value, or a `Raised` for this caller.
+
+        Raises:
+            CacheError, or what the policy's `raise_as` made of it.
+        """
+        assert self.flow is not None
+        try:
+            result = await advance_async(self.flow, None, self._perform)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the function can be called
+            self.core.stats.misses += 1
+            self._give_up(fault)
+            return await self.function(*self.args, **(self.kwargs or {}))
+        except BaseException:
+            self._land(ANEW)
+            raise
+        loads = type(result) is Load
+        if loads:
+            result = await self._load()
+        else:
+            self._land(result)
+        if type(result) is Refusal:
+            raise result.error
+        if self.stale:
+            refresh_in_task(self.core, self.key, self.function, self.args, self.kwargs)
+        if type(result) is Raised:
+            return result if result is self.raised else Raised(result.again())
+        if self.core.copy is None or self._hand_out(result):
+            return result if self.core.copy is None else self.answer
+        if not loads:
+            return await self.function(*self.args, **(self.kwargs or {}))
+        # The caller gets the very value that is stored: nobody else may.
+        await self.core.run(flows.delete(self.key, self.core.rules, self.core.stats))
+        return result
+
+    async def _load(self) -> Any:
+        flight, self.flight = self.flight, None
+        if flight is None or self.alone:
+            return await self._fly(flight)
+        flight.task = asyncio.get_running_loop().create_task(self._fly(flight, enters=True))
+        result = await self.core.flights.follow(flight)
+        if result is ANEW:
+            raise asyncio.CancelledError  # the load was, by other hands than ours
+        return result
+
+    async def _fly(self, flight: AsyncFlight | None, *, enters: bool = False) -> Any:
+        """Call the function and see the flow to its end, under `flight`."""
+        if enters and flight is not None:
+            AsyncFlights.enter(flight)
+        result: Any = ANEW
+        try:
+            result = await self._finish()
+            return result
+        finally:
+            self.flight = flight
+            self._land(result)
+
+    async def _finish(self) -> Any:
+        try:
+            loaded = await self.function(*self.args, **(self.kwargs or {}))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - carried to the callers as a value
+            own = error.__traceback__ and error.__traceback__.tb_next
+            loaded = self.raised = Raised(error.with_traceback(own), own)
+        assert self.flow is not None
+        try:
+            return await advance_async(self.flow, loaded, self._perform)
+        except Exception as fault:  # noqa: BLE001 - the value is there, and is returned
+            self._give_up(fault)
+            return loaded
+
+    async def _perform(self, step: Step) -> Any:
+        kind = type(step)
+        if kind is Join:
+            return await self._join(step.key)
+        if kind is Refresh:
+            self.stale = True
+            return None
+        return await self.core.perform(step)
+
+    async def _join(self, key: Any) -> AsyncFlight | Followed:
+        flights: AsyncFlights = self.core.flights
+        while self.core.single_flight:
+            flight, leads = flights.join(key)
+            if leads:
+                self.flight = flight
+                return flight
+            result = await flights.follow(flight)
+            if result is ABSENT:
+                break
+            if result is not ANEW:
+                return Followed(result)
+        self.alone = True
+        self.flight = flights.lead(key)
+        return self.flight  # type: ignore[no-any-return]
+
+
+def refresh_in_task(
+    core: AsyncCore,
+    key: Any,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+) -> None:
+    """Recompute what is under `key` in a task of its own, unless that is going on."""
+    flight = core.flights.try_lead(key)
+    if flight is None:
+        return
+    flight.detached = True
+    turn = AsyncTurn(
+        core, key, flows.reload(key, core.rules, core.stats, flight), function, args, kwargs
+    )
+    flight.task = asyncio.get_running_loop().create_task(_refresh_async(turn, flight))
+    core.refreshes.add(flight.task)
+    flight.task.add_done_callback(core.refreshes.discard)
+
+
+async def _refresh_async(turn: AsyncTurn, flight: AsyncFlight) -> None:
+    AsyncFlights.enter(flight)
+    turn.flight = flight
+    turn.alone = True  # it has its flight, and is in its task
+    try:
+        answer = await turn.run()
+    except CacheError:
+        return  # raised by the policy, and heard already
+    if type(answer) is Raised:
+        turn.core.fault("a refresh in the background", answer.error)
