@@ -42,6 +42,7 @@ SPARED = HOT + 2
 
 LEAST_COLD = 0.01
 """The share of `maxsize` that newcomers always have, and what they begin with."""
+HALF, FULLY = 0.5, 2
 SPARING = 0.75
 """A hot entry is spared while the hot room is at least this share of `maxsize`."""
 EPOCHS = 64
@@ -52,6 +53,8 @@ TEST = 2
 """How many of them may be in their test, to an entry held."""
 REGRETS = 0.1
 """For how many evictions of what had been hot a return counts, to an entry held."""
+STEP = 4
+"""How far one return moves the border at most, in entries."""
 NAME_BITS = 16
 NAME = (1 << NAME_BITS) - 1
 
@@ -133,6 +136,8 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         self._hot: AdaptiveNode | None = None
         self._cold: AdaptiveNode | None = None
         self._demoted: AdaptiveNode | None = None
+        self._younger: AdaptiveNode | None = None  # where ageing goes on in the cold ring
+        self._ageing = 0
         self._hot_size: float = 0
         self._hot_room = self._maxsize if self._maxsize <= 1 else self._maxsize - max(1, LEAST_COLD * self._maxsize)
         self._epoch = 1
@@ -158,6 +163,8 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         victims: Sequence[Node] = ()
         hot = False
         if self._currsize + size > self._maxsize:
+            if self._ageing:
+                self._age()
             victims = (self._drop(),)
             self.evictions += 1
             if self._currsize + size > self._maxsize:
@@ -205,6 +212,8 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
             return super()._drop()
         # The common case, in one piece: `_take`, `_let_go`, `_bury`.
         after = node.next
+        if self._younger is node:
+            self._younger = None
         if after is node:
             self._cold = None
         else:
@@ -235,11 +244,11 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
                 self._heat(node)
             elif cold is not None:
                 if not cold.used:
-                    self._cold = _part(cold, cold)
+                    self._part_cold(cold)
                     return cold
                 cold.used = False
                 if cold.epoch >= self._look():
-                    self._cold = _part(cold, cold)
+                    self._part_cold(cold)
                     self._heat(cold)
                 else:
                     cold.epoch = self._epoch
@@ -273,7 +282,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
     def _forget(self, node: AdaptiveNode) -> None:
         state, node.state = node.state, LEFT
         if state == COLD:
-            self._cold = _part(node, self._cold)
+            self._part_cold(node)
         elif state == DEMOTED:
             self._demoted = _part(node, self._demoted)
         else:
@@ -290,6 +299,35 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
             node.state = LEFT
             node.prev = node.next = _NOWHERE
         self._begin()
+
+    def _part_cold(self, node: AdaptiveNode) -> None:
+        if self._younger is node:
+            self._younger = None
+        self._cold = _part(node, self._cold)
+
+    def _age(self) -> None:
+        """See ahead of their turn which of the cold have been used."""
+        node = self._younger or self._cold
+        epoch = self._epoch
+        for _ in range(self._ageing):
+            if node is None:
+                break
+            after = node.next
+            if node.used and node.epoch < epoch:
+                node.used = False
+                if self._ageing == FULLY and node.epoch >= self._look():
+                    self._part_cold(node)
+                    self._heat(node)
+                    after = after if after is not node else None
+                else:
+                    node.epoch = epoch
+                    oldest = self._cold
+                    if node is oldest:
+                        self._cold = after
+                    else:
+                        _join(node, _part(node, oldest))
+            node = after
+        self._younger = node
 
     def _heat(self, node: AdaptiveNode) -> None:
         """Make hot a node that is in no ring, and see that the hot room is not exceeded."""
@@ -315,7 +353,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         if node is None:
             return None
         epoch = self._epoch
-        sparing = self._hot_room >= SPARING * self._maxsize
+        sparing = not self._ageing
         while True:
             if node.used:
                 node.used = False
@@ -351,16 +389,23 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
                 return False
             self._tested[mark] -= 1
             self._testing -= 1
-            step = max(1, self._regrets() / max(1, self._testing))
-            self._hot_room = max(self._hot_room - step * size, size)
+            regrets = self._regrets()
+            step = STEP * regrets / (regrets + self._testing)
+            self._move_border(-step * size, size)
             return True
         if mark + self._regretted < REGRETS * len(self.table):
             self._enlarge_hot(size)
         return False
 
     def _enlarge_hot(self, size: float) -> None:
-        step = max(1, self._testing / self._regrets())
-        self._hot_room = min(self._hot_room + step * size, self._maxsize - max(size, LEAST_COLD * self._maxsize))
+        step = STEP * self._testing / (self._regrets() + self._testing)
+        self._move_border(step * size, size)
+
+    def _move_border(self, way: float, least: float) -> None:
+        most = self._maxsize - max(least, LEAST_COLD * self._maxsize)
+        self._hot_room = room = max(least, min(most, self._hot_room + way))
+        share = room / self._maxsize
+        self._ageing = 0 if share >= SPARING else FULLY if share < HALF else 1
 
     def _regrets(self) -> float:
         return max(1, min(self._regretted, REGRETS * len(self.table)))
@@ -381,6 +426,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
+        state["_younger"] = None
         for ring in ("_hot", "_cold", "_demoted"):
             state[ring] = _members(state[ring])
         return state
