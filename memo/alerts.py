@@ -40,7 +40,7 @@ class Alerts:
             return True
         try:
             self._on_error(error)
-        except Exception as fault:  # noqa: BLE001 - a handler must not cost the caller the value
+        except Exception as fault:
             failure = OperationFailed(f"on_error raised {type(fault).__name__}", operation="report")
             failure.__cause__ = fault
             self._write(failure)

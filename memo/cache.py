@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
 from . import flow as flows
-from .background import background
 from .backends.base import is_async
 from .backends.memory import Memory
+from .background import background
 from .configuration import bypassed
 from .entry import ABSENT, Raised
 from .errors import CacheError, OperationFailed, shown
@@ -86,7 +86,9 @@ class _Face:
     #: Set by the decorator's room, which stands above this one.
     decorate: ClassVar[Callable[..., Any]]
 
-    def __init__(self, backend: Any = None, *, namespace: str | None = None, **options: Any):
+    def __init__(
+        self, backend: Any = None, *, namespace: str | None = None, **options: Any
+    ) -> None:
         if namespace is not None and not isinstance(namespace, str):
             raise TypeError(f"namespace={shown(namespace)}: takes a str")
         self._options = Options.of(backend=backend, **options)

@@ -1,4 +1,4 @@
-"""What holds for a whole program: default backend and policy, and caching switched off or passed by.
+"""What holds for a whole program: default backend and policy, caching switched off or bypassed.
 
 Whether caching is off must cost a hit nothing. So no cached function asks; each one that is on its
 fast path is registered here, and when something is switched all of them are told to leave it.
@@ -59,8 +59,8 @@ _fast: weakref.WeakSet[Switchable] = weakref.WeakSet()
 def configure(
     *,
     backend: Any = ABSENT,
-    policy: Policy | None = ABSENT,  # type: ignore[assignment]
-    enabled: bool = ABSENT,  # type: ignore[assignment]
+    policy: Policy | None = ABSENT,
+    enabled: bool = ABSENT,
 ) -> None:
     """Set what holds for all caches of this program that do not say otherwise themselves.
 

@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import functools
 import inspect
-import operator
 import types
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar
-from typing import overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    overload,
+)
 
 import wrapt
 
@@ -156,11 +164,15 @@ class _Proxy(_Base):
         return {"maxsize": info(site.core).maxsize, "typed": site.keys.typed}
 
 
-_INNER: Any = next(
-    vars(base)["__wrapped__"]
-    for base in wrapt.CallableObjectProxy.__mro__
-    if "__wrapped__" in vars(base) or base is object
-) if _IN_C else None
+_INNER: Any = (
+    next(
+        vars(base)["__wrapped__"]
+        for base in wrapt.CallableObjectProxy.__mro__
+        if "__wrapped__" in vars(base) or base is object
+    )
+    if _IN_C
+    else None
+)
 
 
 class _Bound(functools.partial):  # type: ignore[type-arg]
@@ -170,6 +182,8 @@ class _Bound(functools.partial):  # type: ignore[type-arg]
     """
 
     __slots__ = ()
+
+    func: Any
 
     @property
     def __self__(self) -> Any:
@@ -189,7 +203,8 @@ class _Bound(functools.partial):  # type: ignore[type-arg]
 
     @property
     def __doc__(self) -> str | None:  # type: ignore[override]
-        return self.func.__doc__
+        docs: str | None = self.func.__doc__
+        return docs
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.func, name)
@@ -240,7 +255,8 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
 
     if TYPE_CHECKING:
 
-        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+            """Answer from the cache, or call the function and store what it returns."""
 
         __name__: str
         __qualname__: str
@@ -347,7 +363,8 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
 
     if TYPE_CHECKING:
 
-        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]: ...
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
+            """Answer from the cache, or call the function and store what it returns."""
 
         __name__: str
         __qualname__: str
@@ -462,7 +479,7 @@ class _Decorator(Protocol):
     """`cached(...)` with options and without a function: decorates one."""
 
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]  # the first that fits is taken
         self, func: Callable[P, Coroutine[Any, Any, R]], /
     ) -> AsyncCachedFunction[P, R]: ...
     @overload
@@ -475,7 +492,7 @@ class _Cached:
     __name__ = "cached"
 
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]  # the first that fits is taken
         self, func: Callable[P, Coroutine[Any, Any, R]], /
     ) -> AsyncCachedFunction[P, R]: ...
     @overload
@@ -512,13 +529,13 @@ class _Cached:
         /,
         *,
         ttl: Duration | Callable[[Any], Duration | None] | None = None,
-        maxsize: float | None = ABSENT,  # type: ignore[assignment]
+        maxsize: float | None = ABSENT,
         backend: Any = None,
         policy: Policy | None = None,
         key: Callable[..., Hashable] | None = None,
         ignore: str | Iterable[str] = (),
         typed: bool = False,
-        eviction: str = ABSENT,  # type: ignore[assignment]
+        eviction: str = ABSENT,
         getsizeof: Callable[[Any], float] | None = None,
         stale_while_revalidate: Duration = 0,
         stale_if_error: Duration = 0,
@@ -593,7 +610,7 @@ class _Cached:
             site = Site(
                 func, options, key=key, ignore=ignore, typed=typed, name=name, version=version
             )
-            return (AsyncCachedFunction if site.is_async else CachedFunction)(site)  # type: ignore[var-annotated]
+            return (AsyncCachedFunction if site.is_async else CachedFunction)(site)
 
         return decorate if func is None else decorate(func)
 

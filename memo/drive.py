@@ -31,9 +31,7 @@ def advance(flow: Flow, answer: Any, perform: Callable[[Step], Any]) -> Any:
     return step
 
 
-async def advance_async(
-    flow: Flow, answer: Any, perform: Callable[[Step], Awaitable[Any]]
-) -> Any:
+async def advance_async(flow: Flow, answer: Any, perform: Callable[[Step], Awaitable[Any]]) -> Any:
     """Resume `flow` with `answer`; returns the `Load` it wants next, or else its result."""
     try:
         step = flow.send(answer)

@@ -32,7 +32,8 @@ class _Absent:
         return False
 
 
-ABSENT: Final = _Absent()
+#: Typed as anything, since it stands in the place of any value.
+ABSENT: Final[Any] = _Absent()
 
 
 class Entry(NamedTuple):

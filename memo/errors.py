@@ -28,7 +28,7 @@ def shown(thing: object) -> str:
     """A short `repr` that never raises, for use in messages."""
     try:
         return _short.repr(thing)
-    except Exception:  # noqa: BLE001 - a hostile __repr__ must not break an error message
+    except Exception:
         return f"<{type(thing).__name__} object>"
 
 
@@ -157,7 +157,7 @@ def twin(error: BaseException) -> BaseException:
                 if isinstance(member, types.MemberDescriptorType):
                     _copy_member(member, error, copy)
         copy.__dict__.update(error.__dict__)
-    except Exception:  # noqa: BLE001 - a type that cannot be rebuilt is shared as it is
+    except Exception:
         return error.with_traceback(None)
     copy.__cause__ = error.__cause__
     copy.__context__ = error.__context__

@@ -12,6 +12,7 @@ call each other), the caller loads by itself instead.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from contextvars import ContextVar
@@ -187,8 +188,8 @@ class Flights(_Table[Flight]):
                 return ABSENT
             _waiting[me] = flight
         try:
-            assert flight.landed is not None
-            flight.landed.wait()
+            if flight.landed is not None:
+                flight.landed.wait()
         finally:
             with _waiting_lock:
                 _waiting.pop(me, None)
@@ -222,10 +223,8 @@ class AsyncFlight(_Flight):
 
     @property
     def over(self) -> bool:
-        """Whether nothing will come of waiting: it has landed, or its loop does not run any more."""
-        return (
-            self.result is not ABSENT or self.loop.is_closed() or not self.loop.is_running()
-        )
+        """Whether waiting is no use: it has landed, or its loop does not run any more."""
+        return self.result is not ABSENT or self.loop.is_closed() or not self.loop.is_running()
 
 
 #: The load that the present context runs inside of.
@@ -328,13 +327,14 @@ class AsyncFlights(_Table[AsyncFlight]):
     def _leave(self, flight: AsyncFlight, landed: asyncio.Future[None]) -> None:
         with self._lock:
             flight.waiters.discard(landed)
-            abandoned = not (
-                flight.waiters or flight.detached or flight.task is None
-            ) and flight.result is ABSENT
+            abandoned = (
+                not (flight.waiters or flight.detached or flight.task is None)
+                and flight.result is ABSENT
+            )
             if abandoned:
                 # Later callers must not join a load that is about to be cancelled.
                 self._drop(flight)
-        if abandoned:
+        if abandoned and flight.task is not None:
             _call_in(flight.loop, flight.task.cancel)
 
     def land(self, flight: AsyncFlight, result: Any) -> None:
@@ -363,10 +363,8 @@ def _call_in(loop: asyncio.AbstractEventLoop, callback: Any, *args: Any) -> None
     if running is loop:
         callback(*args)
         return
-    try:
+    with contextlib.suppress(RuntimeError):  # that loop is closed; nobody waits there any more
         loop.call_soon_threadsafe(callback, *args)
-    except RuntimeError:
-        pass  # that loop is closed; nobody waits there any more
 
 
 _graph_lock = threading.Lock()

@@ -17,7 +17,7 @@ import random as _random
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from .entry import Entry, Outcome, Raised, Status
 from .errors import CacheError, Expired, Full, Miss, OperationFailed, shown
@@ -148,13 +148,22 @@ class Followed:
     result: Any
 
 
-class _Held:
+class _Word:
+    """A word that flows and those who run them have between them."""
+
+    __slots__ = ("word",)
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+
     def __repr__(self) -> str:
-        return "HELD"
+        return self.word
 
 
 #: Stands for the backend that keeps what was last seen of the cache's own one.
-HELD = _Held()
+HELD: Final[Any] = _Word("HELD")
+#: Stands for the answer to a step that failed.
+FAILED: Final[Any] = _Word("FAILED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,47 +199,31 @@ Flow = Generator[Step, Any, Any]
 
 def call(key: Any, rules: Rules, stats: Stats) -> Flow:
     """Answer one call: from the cache, by another caller's load, or by a load of its own."""
+    entry: Entry | None
     backend = None
     try:
-        entry: Entry | None = yield Read(key)
+        entry = yield Read(key)
     except OperationFailed as error:
-        stats.failures += 1
-        decision = yield from _decide(error, rules, stats)
-        if isinstance(decision, Fallback):
-            backend = decision.backend
-            entry = yield from _read_instead(key, backend, stats)
-        elif decision is STALE:
-            entry = yield from _read_instead(key, HELD, stats)
-            if entry is not None:
-                return _count_hit(entry, rules, stats)
-            return (yield from _load_unread(key, rules, stats))
-        elif decision is CALL:
-            return (yield from _load_unread(key, rules, stats))
-        else:
-            stats.misses += 1
-            return _refuse(error, decision)
+        instead = yield from _after_failed_read(error, key, rules, stats)
+        if type(instead) is Followed:
+            return instead.result
+        entry, backend = instead
     else:
         if rules.standby is not None:
             yield from _leave_standby(key, rules, stats)
 
-    answered = yield from _from_entry(key, entry, rules, stats)
-    if answered is not None:
-        return answered.result
+    answer = yield from _from_entry(key, entry, rules, stats)
+    if answer is not None:
+        return answer.result
 
     watch = yield Join(key)
     if type(watch) is Followed:
         stats.hits += 1
         return watch.result
-
     # Another load of the key may have ended between the read and the join.
-    if watch is not ALONE:
-        try:
-            again: Entry | None = yield Read(key, backend)
-        except OperationFailed:
-            again = None  # it is not the first read that failed; the load goes on
-            stats.failures += 1
-        if again is not None and rules.timer() < again.expires:
-            return _count_hit(again, rules, stats)
+    again = yield from _try(Read(key, backend), stats)
+    if again is not None and again is not FAILED and rules.timer() < again.expires:
+        return _count_hit(again, rules, stats)
 
     if entry is None or not _within(rules.freshness.stale_if_error, entry, rules.timer()):
         stats.misses += 1
@@ -242,6 +235,27 @@ def call(key: Any, rules: Rules, stats: Stats) -> Flow:
     stats.misses += 1
     stats.expirations += 1
     return value
+
+
+def _after_failed_read(error: OperationFailed, key: Any, rules: Rules, stats: Stats) -> Flow:
+    """What takes the place of a read: an answer, as `Followed`, or another (entry, backend)."""
+    stats.failures += 1
+    decision = yield from _decide(error, rules, stats)
+    if isinstance(decision, Fallback):
+        return (yield from _read_instead(key, decision.backend, stats)), decision.backend
+    if decision is STALE:
+        entry = yield from _read_instead(key, HELD, stats)
+        if entry is not None:
+            return Followed(_count_hit(entry, rules, stats))
+    elif decision is not CALL:
+        stats.misses += 1
+        return Followed(_refuse(error, decision))
+    watch = yield Join(key)
+    if type(watch) is Followed:
+        stats.hits += 1
+        return watch
+    stats.misses += 1
+    return Followed((yield from reload(key, rules, stats, watch, writes=False)))
 
 
 def reload(
@@ -268,20 +282,20 @@ def reload(
             return cover
         entry = rules.freshness.entry_for_exception(loaded.error, rules.timer())
         if entry is not None and rules.stores and writes:
-            yield from _write(key, entry, rules, stats, watch, backend)
+            yield from _write(Write(key, entry, backend), rules, stats, watch)
         return loaded
     if writes and rules.stores:
         try:
             if rules.should_cache is not None and not rules.should_cache(loaded):
                 return loaded
             entry = rules.freshness.entry(loaded, rules.timer(), rules.random)
-        except Exception as fault:  # noqa: BLE001 - a hook of the user's must not cost the value
+        except Exception as fault:
             yield from _hook_failed(key, "should_cache or ttl", fault, stats)
             return loaded
         if entry is not None:
-            refusal = yield from _write(key, entry, rules, stats, watch, backend)
-            if refusal is not None:
-                return refusal
+            stored = yield from _write(Write(key, entry, backend), rules, stats, watch)
+            if type(stored) is Refusal:
+                return stored
     return loaded
 
 
@@ -383,24 +397,22 @@ def store(
         return False
     try:
         entry = (freshness or rules.freshness).entry(value, rules.timer(), rules.random)
-    except Exception as fault:  # noqa: BLE001 - a hook of the user's must not be raised
+    except Exception as fault:
         yield from _hook_failed(key, "ttl", fault, stats)
         return False
     if entry is None:
         return False
-    failures = stats.failures
-    refusal = yield from _write(key, entry, rules, stats, ALONE, None)
-    return refusal if refusal is not None else stats.failures == failures
+    return (yield from _write(Write(key, entry), rules, stats, ALONE))
 
 
 def delete(key: Any, rules: Rules, stats: Stats) -> Flow:
     """Drop what is under `key`, everywhere; returns whether there was anything, or a refusal."""
-    return (yield from _drop(Delete, key, "delete", rules, stats))
+    return (yield from _drop(Delete, key, rules, stats))
 
 
 def clear(rules: Rules, stats: Stats) -> Flow:
     """Drop everything, everywhere; returns whether that was done, or a refusal."""
-    return (yield from _drop(Clear, None, "clear", rules, stats))
+    return (yield from _drop(Clear, None, rules, stats))
 
 
 def _from_entry(key: Any, entry: Entry | None, rules: Rules, stats: Stats) -> Flow:
@@ -445,102 +457,84 @@ def _within(window: float, entry: Entry, now: float) -> bool:
     return window > 0 and now < entry.expires + window and type(entry.value) is not Raised
 
 
-def _load_unread(key: Any, rules: Rules, stats: Stats) -> Flow:
-    """Load after a read that failed: in single flight, and without a write."""
-    watch = yield Join(key)
-    if type(watch) is Followed:
-        stats.hits += 1
-        return watch.result
-    stats.misses += 1
-    return (yield from reload(key, rules, stats, watch, writes=False))
-
-
 def _read_instead(key: Any, backend: Any, stats: Stats | None) -> Flow:
-    try:
-        return (yield Read(key, backend))
-    except OperationFailed as error:
-        if stats is not None:
-            stats.failures += 1
-            yield Absorb(key, error)
-        return None
+    """The entry that a fallback has, or None; without `stats`, failures are not counted."""
+    found = yield from _try(Read(key, backend), stats)
+    return None if found is FAILED else found
 
 
-def _write(
-    key: Any, entry: Entry, rules: Rules, stats: Stats, watch: Watch, backend: Any
-) -> Flow:
-    """Write unless overtaken; returns None, or a refusal where the policy wants the error out."""
+def _write(step: Write, rules: Rules, stats: Stats, watch: Watch) -> Flow:
+    """Write unless overtaken; whether it is stored, or a refusal where the policy says so."""
     if watch.superseded:
-        return None
-    refusal = None
-    error: CacheError | None
+        return False
+    result: bool | Refusal = True
     try:
-        yield Write(key, entry, backend)
-        error = None
-    except Full as full:
-        error = full
-    except OperationFailed as failed:
-        error = failed
-    if error is not None:
-        refusal = yield from _unwritten(error, key, entry, rules, stats)
-    elif backend is not None:
-        rules.standby = backend
+        yield step
+    except (Full, OperationFailed) as error:
+        result = yield from _unwritten(error, step, rules, stats)
+    else:
+        if step.backend is not None:
+            rules.standby = step.backend
     if watch.superseded:
         # The invalidation may have come between the look above and the write.
-        try:
-            yield Delete(key, backend)
-        except OperationFailed as failed:
-            stats.failures += 1
-            yield Absorb(key, failed)
-    return refusal
+        yield from _try(Delete(step.key, step.backend), stats)
+    return result
 
 
-def _unwritten(
-    error: CacheError, key: Any, entry: Entry, rules: Rules, stats: Stats
-) -> Flow:
+def _unwritten(error: Full | OperationFailed, step: Write, rules: Rules, stats: Stats) -> Flow:
     """What is done about a write that did not succeed."""
-    error.value = None if type(entry.value) is Raised else entry.value  # type: ignore[attr-defined]
+    error.value = None if type(step.entry.value) is Raised else step.entry.value
+    if step.backend is not None:
+        stats.failures += 1
+        yield Absorb(step.key, error)
+        return False  # of a fallback, no more than its best is asked
     decision: Decision
     if isinstance(error, Full):
-        decision = yield from _decide(error, rules, stats, heard=False)
+        decision = yield from _decide(error, rules, stats)
         if decision is EVICT:
-            stored = yield from _evict_and_retry(error, entry, rules, stats)
-            if stored:
-                return None
+            if not error.too_large and (yield from _evict_and_retry(step, stats)):
+                return True
             decision = SKIP
         stats.failures += 1
-        yield Absorb(key, error)
-        return None if decision is SKIP else _refuse(error, decision)
+        yield Absorb(step.key, error)
+        return False if decision is SKIP else _refuse(error, decision)
     stats.failures += 1
     decision = yield from _decide(error, rules, stats)
     if isinstance(decision, Fallback):
-        try:
-            yield Write(key, entry, decision.backend)
-        except CacheError as second:
-            stats.failures += 1
-            yield Absorb(key, second)
-        else:
+        stored = yield from _try(Write(step.key, step.entry, decision.backend), stats)
+        if stored is not FAILED:
             rules.standby = decision.backend
-        return None
-    return None if decision in {CALL, STALE} else _refuse(error, decision)
+        return stored is not FAILED
+    return False if decision in {CALL, STALE} else _refuse(error, decision)
 
 
-def _evict_and_retry(error: Full, entry: Entry, rules: Rules, stats: Stats) -> Flow:
-    if error.too_large:
-        return False
+def _evict_and_retry(step: Write, stats: Stats) -> Flow:
+    """Ask for room and write once more; whether that did it."""
     try:
-        if not (yield Evict(error.key)):
+        if not (yield Evict(step.key)):
             return False
-        yield Write(error.key, entry)
+        yield step
     except Full:
         return False
-    except OperationFailed as failed:
+    except OperationFailed as error:
         stats.failures += 1
-        yield Absorb(error.key, failed)
+        yield Absorb(step.key, error)
         return False
     return True
 
 
-def _drop(step: type[Delete | Clear], key: Any, operation: str, rules: Rules, stats: Stats) -> Flow:
+def _try(step: Step, stats: Stats | None) -> Flow:
+    """The answer to `step`, or `FAILED`; a failure is counted and heard (by `stats`), no more."""
+    try:
+        return (yield step)
+    except CacheError as error:
+        if stats is not None:
+            stats.failures += 1
+            yield Absorb(step.key, error)
+        return FAILED
+
+
+def _drop(step: type[Delete | Clear], key: Any, rules: Rules, stats: Stats) -> Flow:
     done = False
     refusal = None
     try:
@@ -551,11 +545,7 @@ def _drop(step: type[Delete | Clear], key: Any, operation: str, rules: Rules, st
         if not (isinstance(decision, Fallback) or decision in {CALL, STALE}):
             refusal = _refuse(error, decision)
     for other in _standbys(rules):
-        try:
-            yield step(key, other)
-        except OperationFailed as error:
-            stats.failures += 1
-            yield Absorb(key, error)
+        yield from _try(step(key, other), stats)
     return done if refusal is None else refusal
 
 
@@ -572,12 +562,8 @@ def _standbys(rules: Rules) -> list[Any]:
 def _leave_standby(key: Any, rules: Rules, stats: Stats) -> Flow:
     """The cache's own backend is back: what the fallback holds may be outdated from now on."""
     standby, rules.standby = rules.standby, None
-    try:
-        yield Clear(key, standby)
-    except OperationFailed as error:
+    if (yield from _try(Clear(key, standby), stats)) is FAILED:
         rules.standby = standby  # tried again after the next read
-        stats.failures += 1
-        yield Absorb(key, error)
 
 
 def _decide(error: CacheError, rules: Rules, stats: Stats | None, *, heard: bool = True) -> Flow:
@@ -586,7 +572,7 @@ def _decide(error: CacheError, rules: Rules, stats: Stats | None, *, heard: bool
         yield Absorb(error.key, error)
     try:
         return rules.policy.action(error)
-    except Exception as fault:  # noqa: BLE001 - a policy's callable must not cost the value
+    except Exception as fault:
         if stats is not None:
             yield from _hook_failed(getattr(error, "key", None), "the policy", fault, stats)
         return rules.policy.default_action(error)
@@ -604,6 +590,6 @@ def _refuse(error: CacheError, decision: Decision) -> Refusal:
     if isinstance(decision, RaiseAs):
         try:
             return Refusal(decision.made_from(error))
-        except Exception:  # noqa: BLE001 - a type that cannot be made from one text
+        except Exception:
             return Refusal(error)
     return Refusal(error)

@@ -185,16 +185,15 @@ def _fraction(option: str, value: object, *, zero: bool = False) -> None:
         raise ValueError(f"{option}={value!r}: takes a fraction of the ttl between 0 and 1")
 
 
-def _exceptions(
-    given: Mapping[type[BaseException], Duration] | None,
-) -> dict[type[BaseException], float] | None:
+def _exceptions(given: Any) -> dict[type[BaseException], float] | None:
     if given is None:
         return None
     if not isinstance(given, Mapping):
         raise TypeError(
             f"cache_exceptions={shown(given)}: takes a mapping from exception types to lifetimes"
         )
-    checked = {}
+    checked: dict[type[BaseException], float] = {}
+    kind: Any
     for kind, lifetime in given.items():
         if not (isinstance(kind, type) and issubclass(kind, Exception)):
             raise TypeError(f"cache_exceptions: {shown(kind)} is no subclass of Exception")

@@ -131,9 +131,16 @@ class Keys:
         self.direct = key is None and not typed and not self._ignored
         kinds = inspect.Parameter
         self._positional = [
-            (p.name, _OMITTED if p.default is p.empty else p.default, p.kind)
+            (
+                p.name,
+                _OMITTED if p.default is p.empty else p.default,
+                p.kind is kinds.POSITIONAL_OR_KEYWORD,
+            )
             for p in parameters
             if p.kind in {kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD}
+        ]
+        self._ignored_places = [
+            place for place, part in enumerate(self._positional) if part[0] in self._ignored
         ]
         self._keyword_only = [
             (p.name, _OMITTED if p.default is p.empty else p.default)
@@ -194,26 +201,27 @@ class Keys:
         positional = list(args[: len(self._positional)])
         rest = args[len(self._positional) :]
         if rest and self._rest is None:
-            raise NotAccepted("*args")
-        for name, default, kind in self._positional[len(positional) :]:
-            named = kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and name in given
-            value = given.pop(name) if named else default
+            raise NotAccepted(self._positional[-1][0] if self._positional else "*args")
+        for name, _, named in self._positional[: len(positional)]:
+            if named and name in given:
+                raise NotAccepted(name)  # given twice
+        for name, default, named in self._positional[len(positional) :]:
+            value = given.pop(name, default) if named else default
             if value is _OMITTED:
                 raise NotAccepted(name)
             positional.append(value)
-        if self._others is not None or given:
-            for name, _, kind in self._positional:
-                if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and name in given:
-                    raise NotAccepted(name)  # given twice
-        if self._ignored:
-            for place, (name, _, _) in enumerate(self._positional):
-                if name in self._ignored:
-                    positional[place] = None
+        for place in self._ignored_places:
+            positional[place] = None
         if rest and self._rest not in self._ignored:
             return positional + list(rest)
+        return self._without_defaults(positional)
+
+    def _without_defaults(self, positional: list[Any]) -> list[Any]:
+        """`positional` without the defaults, and the ignored, at its end."""
         while positional:
-            name, default, _ = self._positional[len(positional) - 1]
-            if name not in self._ignored and not _is_default(positional[-1], default):
+            place = len(positional) - 1
+            default = self._positional[place][1]
+            if place not in self._ignored_places and not _is_default(positional[-1], default):
                 break
             positional.pop()
         return positional

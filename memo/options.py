@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .backends.base import is_async
 from .backends.memory import check_bound
 from .backends.resolve import adopt
 from .configuration import defaults, warn_once
@@ -42,10 +41,10 @@ class Options:
         cls,
         *,
         ttl: Duration | Callable[[Any], Duration | None] | None = None,
-        maxsize: float | None = ABSENT,  # type: ignore[assignment]
+        maxsize: float | None = ABSENT,
         backend: Any = None,
         policy: Policy | None = None,
-        eviction: str = ABSENT,  # type: ignore[assignment]
+        eviction: str = ABSENT,
         getsizeof: Callable[[Any], float] | None = None,
         stale_while_revalidate: Duration = 0,
         stale_if_error: Duration = 0,
@@ -87,7 +86,7 @@ class Options:
         if not isinstance(single_flight, bool):
             raise TypeError(f"single_flight={shown(single_flight)}: takes True or False")
 
-        lifetime = {
+        lifetime: dict[str, Any] = {
             "ttl": ttl,
             "stale_while_revalidate": stale_while_revalidate,
             "stale_if_error": stale_if_error,

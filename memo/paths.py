@@ -1,8 +1,8 @@
 """The functions that stand behind decorated ones.
 
 The fast path answers a hit by itself and must stay narrow: key, look, mark, count, return. It is
-one Python frame under wrapt's C slot; whatever is not a plain hit goes through a turn. Nothing here
-asks whether caching is switched off: the asking path does, and takes the fast one's place meanwhile.
+one Python frame under wrapt's C slot; whatever is not a plain hit goes through a turn. It does not
+ask whether caching is switched off: the asking path does, and takes its place meanwhile.
 
 Measured for one positional argument, with ttl and bound (benchmarks/bench_hits.py): a function that
 did the same through methods instead of these closures cost more than twice as much. Of the lines
@@ -26,12 +26,12 @@ __all__ = ["asking", "asking_async", "of_async_function", "of_async_method"]
 __all__ += ["of_function", "of_method"]
 
 
-def of_function(site: Any, core: Core) -> Callable[..., Any]:
+def of_function(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - one frame
     """The fast path of a plain function."""
     func, peek, stats, timer = site.function, core.peek, core.stats, core.rules.timer
     scope, direct, make, open_turn = core.scope, site.keys.direct, site.keys.make, site.open
 
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:  # noqa: C901 - one frame
         try:
             key = args if direct and not kwargs else make(args, kwargs)
             node = peek(key if scope is None else (scope, key))
@@ -41,7 +41,7 @@ def of_function(site: Any, core: Core) -> Callable[..., Any]:
                     stats.hits += 1
                     node.used = True
                     return node.value
-        except Exception:  # noqa: BLE001, S110 - the turn finds out what is wrong
+        except Exception:  # noqa: S110 - the turn finds out what is wrong
             pass
         try:
             turn: Turn | None = open_turn(args, kwargs)
@@ -72,12 +72,14 @@ def of_function(site: Any, core: Core) -> Callable[..., Any]:
     return call
 
 
-def of_method(site: Any, core: Core) -> Callable[..., Any]:
+def of_method(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - one frame
     """The fast path of a function that is given the receiver of a method first."""
     func, owns, timer = site.function, site.owns, core.rules.timer
     direct, make, open_turn = site.method_keys.direct, site.method_keys.make, site.open_method
 
-    def call(self: Any = ABSENT, /, *args: Any, **kwargs: Any) -> Any:
+    def call(  # noqa: C901 - one frame
+        self: Any = ABSENT, /, *args: Any, **kwargs: Any
+    ) -> Any:
         try:
             own = owns.get(id(self))
             if own is not None:
@@ -89,7 +91,7 @@ def of_method(site: Any, core: Core) -> Callable[..., Any]:
                         own.stats.hits += 1
                         node.used = True
                         return node.value
-        except Exception:  # noqa: BLE001, S110 - the turn finds out what is wrong
+        except Exception:  # noqa: S110 - the turn finds out what is wrong
             pass
         if self is ABSENT:
             return func(*args, **kwargs)
@@ -138,7 +140,7 @@ def of_async_function(site: Any, core: Core) -> Callable[..., Any]:
                     stats.hits += 1
                     node.used = True
                     return node.value
-        except Exception:  # noqa: BLE001, S110 - the turn finds out what is wrong
+        except Exception:  # noqa: S110 - the turn finds out what is wrong
             pass
         turn: AsyncTurn | None = open_turn(args, kwargs)
         if turn is None:
@@ -171,7 +173,7 @@ def of_async_method(site: Any, core: Core) -> Callable[..., Any]:
                         own.stats.hits += 1
                         node.used = True
                         return node.value
-        except Exception:  # noqa: BLE001, S110 - the turn finds out what is wrong
+        except Exception:  # noqa: S110 - the turn finds out what is wrong
             pass
         if self is ABSENT:
             return await func(*args, **kwargs)

@@ -81,9 +81,13 @@ def raise_as(exception: type[BaseException]) -> RaiseAs:
     Raises:
         TypeError: `exception` is not an exception class.
     """
-    if not (isinstance(exception, type) and issubclass(exception, BaseException)):
+    if not _is_exception_class(exception):
         raise TypeError(f"raise_as: takes an exception class, not {shown(exception)}")
     return RaiseAs(exception)
+
+
+def _is_exception_class(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, BaseException)
 
 
 def fallback(backend: Any) -> Fallback:
@@ -185,8 +189,7 @@ class Policy:
         name = next(name for kind, name in _FIELD_OF.items() if isinstance(error, kind))
         choice = getattr(self, name)
         if isinstance(choice, Mapping):
-            assert isinstance(error, OperationFailed)
-            choice = choice.get(error.operation or "", CALL)
+            choice = choice.get(getattr(error, "operation", None), CALL)
         if isinstance(choice, Action | RaiseAs | Fallback):
             return choice
         chosen: Decision = choice(error)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -61,10 +61,12 @@ def prewarm(
                 counts[done] += 1
                 step(sum(counts.values()))
 
-    with _shown(function.__name__, total, progress) as step:
-        with ThreadPoolExecutor(workers, thread_name_prefix="memo-prewarm") as pool:
-            for future in [pool.submit(work, step) for _ in range(workers)]:
-                future.result()
+    with (
+        _shown(function.__name__, total, progress) as step,
+        ThreadPoolExecutor(workers, thread_name_prefix="memo-prewarm") as pool,
+    ):
+        for future in [pool.submit(work, step) for _ in range(workers)]:
+            future.result()
     return Prewarmed(**counts)
 
 
@@ -97,11 +99,11 @@ async def prewarm_async(
 
 
 def _checked(
-    function: Any, calls: Iterable[Any], workers: int
+    function: Any, calls: Iterable[Any], workers: Any
 ) -> tuple[Iterator[tuple[Any, ...]], int | None]:
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise ValueError(f"workers={shown(workers)}: takes a whole number of at least 1")
-    total = len(calls) if hasattr(calls, "__len__") else None
+    total = len(calls) if isinstance(calls, Sized) else None
 
     def checked() -> Iterator[tuple[Any, ...]]:
         for call in calls:
@@ -119,7 +121,7 @@ def _checked(
 def _shown(name: str, total: int | None, progress: Progress) -> Iterator[Callable[[int], object]]:
     """A function to call with the number done so far."""
     if progress is False:
-        yield lambda done: None
+        yield lambda _: None
     elif callable(progress):
         yield lambda done: progress(done, total)
     elif sys.stderr.isatty() and (bar := _rich_bar(name, total)) is not None:
@@ -130,7 +132,7 @@ def _shown(name: str, total: int | None, progress: Progress) -> Iterator[Callabl
 
         def line(done: int) -> None:
             if done % every == 0 or done == total:
-                print(f"{name}: {done}{f'/{total}' if total else ''}", file=sys.stderr)
+                sys.stderr.write(f"{name}: {done}{f'/{total}' if total else ''}\n")
 
         yield line
 

@@ -58,8 +58,10 @@ class Receivers(Generic[C]):
         self._owners.add(owner)
 
     def __contains__(self, thing: Any) -> bool:
-        """Whether `thing` is an instance of a class that has the function as a method, or such a
-        class itself; no code of the user's is run."""
+        """Whether the function is a method of `thing`: an instance, or a class itself.
+
+        No code of the user's is run.
+        """
         kind = type(thing)
         lines = [type.__dict__["__mro__"].__get__(kind)]
         if issubclass(kind, type):

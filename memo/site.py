@@ -7,12 +7,12 @@ import inspect
 import threading
 import weakref
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from . import flow as flows
 from . import paths
-from .configuration import enter_fast_path
 from .cache import build, refuse_async, unusable_key
+from .configuration import enter_fast_path
 from .errors import OperationFailed
 from .flow import Flow
 from .keys import Keys, NotAccepted
@@ -68,8 +68,7 @@ class Site:
         #: Whether a first argument may be a receiver with a cache of its own. With `key=` the
         #: user's key says what tells calls apart, receivers included.
         self.has_receivers = key is None and (
-            self.binding == "class"
-            or (self.binding == "plain" and self.receivers.defined_in_class)
+            self.binding == "class" or (self.binding == "plain" and self.receivers.defined_in_class)
         )
         self.by_key = key is not None
         if signature is not None and signature.parameters:
@@ -87,7 +86,7 @@ class Site:
             refuse_async(options.backend, self.name)
         self._lock = threading.RLock()
         self._core: Any = None
-        self._fast: Callable[..., Any] | None = None
+        self._fast: Any = None
         self._asking: Any = None
         self._in_place: Any = None
         self._attributes: dict[str, Any] = {}
@@ -129,7 +128,8 @@ class Site:
                 self._exchange(self._asking)
                 self._in_place = self._asking
                 enter_fast_path(self)
-            return self._in_place
+            path: Callable[..., Any] = self._in_place
+            return path
 
     def enter_fast_path(self) -> None:
         """From now on answer without asking whether caching is on."""
@@ -155,11 +155,11 @@ class Site:
                     self.start()
 
     def _exchange(self, path: Callable[..., Any]) -> None:
-        proxy = self._proxy and self._proxy()
+        proxy = None if self._proxy is None else self._proxy()
         if proxy is not None:
             proxy._self_forward(path)  # noqa: SLF001 - wrapt's prefix for a proxy's own attributes
 
-    def _dressed(self, path: Any) -> Any:
+    def _dressed(self, path: Callable[..., Any]) -> Callable[..., Any]:
         """`path` with the name, the docs and the one set of attributes of the user's function."""
         functools.update_wrapper(path, self.function)
         self._attributes = self._attributes or path.__dict__
@@ -215,7 +215,7 @@ class Site:
         except NotAccepted:
             core.stats.misses += 1
             return None
-        except Exception as fault:  # noqa: BLE001 - the user's key, __hash__ or __eq__
+        except Exception as fault:
             key = None
             flow = flows.unkeyed(_keyless(fault), core.rules, core.stats)
         else:

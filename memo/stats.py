@@ -8,7 +8,7 @@ that. On a free-threaded build counts are approximate.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 __all__ = ["CacheInfo", "Stats"]
 
@@ -48,14 +48,14 @@ class CacheInfo(_Functools):
     load_failures: int
     load_time: float
 
-    def __new__(
+    def __new__(  # noqa: D102 - the class says what the fields are
         cls,
         hits: int = 0,
         misses: int = 0,
         maxsize: float | None = None,
         currsize: float | None = None,
         **more: float,
-    ) -> CacheInfo:
+    ) -> Self:
         self = super().__new__(cls, hits, misses, maxsize, currsize)
         unknown = more.keys() - _MORE.keys()
         if unknown:
@@ -92,7 +92,8 @@ _MORE: dict[str, float] = {
 
 
 def _rebuild(fields: tuple[Any, ...], more: dict[str, float]) -> CacheInfo:
-    return CacheInfo(*fields, **more)
+    info: Any = CacheInfo
+    return info(*fields, **more)  # type: ignore[no-any-return]
 
 
 class Stats:

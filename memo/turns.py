@@ -12,23 +12,39 @@ import contextvars
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from . import flow as flows
 from .alerts import Alerts
-from .background import Job, background
 from .backends.memory import Memory
 from .backends.resolve import adopt
+from .background import Job, background
 from .drive import advance, advance_async
 from .entry import ABSENT, Entry, Raised
 from .errors import CacheError, OperationFailed, shown
 from .flights import ANEW, AsyncFlight, AsyncFlights, Flight, Flights
-from .flow import HELD, Absorb, Clear, Delete, Evict, Flow, Followed, Join, Load, Read
-from .flow import Refresh, Refusal, Rules, Step, Write
+from .flow import (
+    HELD,
+    Absorb,
+    Delete,
+    Evict,
+    Flow,
+    Followed,
+    Join,
+    Load,
+    Read,
+    Refresh,
+    Refusal,
+    Rules,
+    Write,
+)
 from .guard import AsyncGuard, Guard
 from .stats import Stats
 
 __all__ = ["AsyncCore", "AsyncTurn", "Core", "SyncCore", "Turn"]
+
+
+G = TypeVar("G")
 
 
 class Core:
@@ -90,12 +106,22 @@ class Core:
         error.__cause__ = fault
         self.hear(error)
 
-    def _other(self, backend: Any, guard: Callable[[Any, Any], Any]) -> Any:
+    def _other(self, backend: Any, guard: Callable[[Any, Any], G]) -> G:
         """The guard of a fallback backend. Other caches may use it too: this one has a scope."""
         known = self._others.get(id(backend))
         if known is None or known[0] is not backend:
             known = self._others[id(backend)] = (backend, guard(adopt(backend), self))
-        return known[1]
+        found: G = known[1]
+        return found
+
+    def abandon(self) -> None:
+        """Drop what is stored, as nobody will ask for it any more; where that is quick."""
+        clear_scope = getattr(self.store, "clear_scope", None)
+        if self.scope is not None and clear_scope and not getattr(self.store, "blocking", True):
+            try:
+                clear_scope(self.scope)
+            except Exception as fault:
+                self.fault("dropping the entries of a receiver that is gone", fault)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -109,7 +135,7 @@ class SyncCore(Core):
         self.flights = Flights()
         self.guard = Guard(self.store, self.scope)
 
-    def perform(self, step: Step) -> Any:
+    def perform(self, step: Any) -> Any:
         """Do what `step` says, for steps that concern the store."""
         kind = type(step)
         if kind is Read:
@@ -124,7 +150,6 @@ class SyncCore(Core):
             return evicted
         if kind is Delete:
             return self._delete(step.key, step.backend)
-        assert kind is Clear, step
         return self._clear(step.backend)
 
     def _read(self, key: Any, backend: Any) -> Entry | None:
@@ -182,7 +207,7 @@ class AsyncCore(Core):
         #: Refreshes under way; a task that nothing refers to may vanish.
         self.refreshes: set[asyncio.Task[None]] = set()
 
-    async def perform(self, step: Step) -> Any:
+    async def perform(self, step: Any) -> Any:
         """Do what `step` says, for steps that concern the store."""
         kind = type(step)
         if kind is Read:
@@ -197,7 +222,6 @@ class AsyncCore(Core):
             return evicted
         if kind is Delete:
             return await self._delete(step.key, step.backend)
-        assert kind is Clear, step
         return await self._clear(step.backend)
 
     async def _read(self, key: Any, backend: Any) -> Entry | None:
@@ -261,10 +285,20 @@ def settled(result: Any) -> Any:
 class _Turn:
     """What the two colours of a turn have in common."""
 
-    __slots__ = ("answer", "answered", "args", "core", "flight", "flow", "function", "key")
-    __slots__ += ("kwargs", "stale")
+    __slots__ = (
+        "answer",
+        "answered",
+        "args",
+        "core",
+        "flight",
+        "flow",
+        "function",
+        "key",
+        "kwargs",
+        "stale",
+    )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what a call is made of
         self,
         core: Any,
         key: Any,
@@ -276,7 +310,7 @@ class _Turn:
         self.core = core
         self.key = key
         #: None once our own part has failed, and calling the function is all that is left.
-        self.flow: Flow | None = flow
+        self.flow: Any = flow
         self.function = function
         self.args = args
         self.kwargs = kwargs
@@ -294,7 +328,7 @@ class _Turn:
         if self.core.copy is not None:
             try:
                 value = self.core.copy(value)
-            except Exception as fault:  # noqa: BLE001 - a hook of the user's
+            except Exception as fault:
                 self.core.fault("copy", fault)
                 return False
         self.answer = value
@@ -312,7 +346,7 @@ class _Turn:
         if flight is not None:
             try:
                 self.core.flights.land(flight, result)
-            except Exception as fault:  # noqa: BLE001 - a key that can be looked up no more
+            except Exception as fault:
                 self.core.fault("looking a key up", fault)
 
 
@@ -328,10 +362,9 @@ class Turn(_Turn):
 
     def begin(self) -> Turn:
         """Go on until there is an answer, or the function is to be called; returns itself."""
-        assert self.flow is not None
         try:
             result = advance(self.flow, None, self._perform)
-        except Exception as fault:  # noqa: BLE001 - whatever it is, the function can be called
+        except Exception as fault:
             self.core.stats.misses += 1
             self._give_up(fault)
             return self
@@ -359,7 +392,7 @@ class Turn(_Turn):
         result = value
         try:
             result = advance(self.flow, value, self._perform)
-        except Exception as fault:  # noqa: BLE001 - the value is there, and is returned
+        except Exception as fault:
             self._give_up(fault)
             return value
         finally:
@@ -382,7 +415,7 @@ class Turn(_Turn):
         result: Any = raised
         try:
             result = advance(self.flow, raised, self._perform)
-        except Exception as fault:  # noqa: BLE001 - the function's own exception is raised
+        except Exception as fault:
             self._give_up(fault)
         finally:
             # A full stack, an interrupt and an exit are the leader's own.
@@ -406,7 +439,7 @@ class Turn(_Turn):
             raise self.answer.error
         return self.answer
 
-    def _perform(self, step: Step) -> Any:
+    def _perform(self, step: Any) -> Any:
         kind = type(step)
         if kind is Join:
             return self._join(step.key)
@@ -442,7 +475,9 @@ def refresh_behind(
     flight = core.flights.try_lead(key)
     if flight is None:
         return
-    turn = Turn(core, key, flows.reload(key, core.rules, core.stats, flight), function, args, kwargs)
+    turn = Turn(
+        core, key, flows.reload(key, core.rules, core.stats, flight), function, args, kwargs
+    )
     turn.flight = flight
     work = functools.partial(contextvars.copy_context().run, _refresh, turn)
     land = functools.partial(core.flights.land, flight, ANEW)
@@ -456,13 +491,16 @@ def _refresh(turn: Turn) -> None:
         turn.run()
     except CacheError:
         pass  # raised by the policy, and heard already
-    except Exception as error:  # noqa: BLE001 - nobody else would hear of it
+    except Exception as error:
         turn.core.fault("a refresh in the background", error)
 
 
 class AsyncTurn(_Turn):
-    """A call in a task. The load runs in a task of its own, which outlives this one's cancelling
-    as long as anybody waits for it."""
+    """A call in a task.
+
+    The load runs in a task of its own, which outlives the cancelling of this one as long as anybody
+    waits for it.
+    """
 
     __slots__ = ("alone", "raised")
 
@@ -479,10 +517,9 @@ class AsyncTurn(_Turn):
         Raises:
             CacheError, or what the policy's `raise_as` made of it.
         """
-        assert self.flow is not None
         try:
             result = await advance_async(self.flow, None, self._perform)
-        except Exception as fault:  # noqa: BLE001 - whatever it is, the function can be called
+        except Exception as fault:
             self.core.stats.misses += 1
             self._give_up(fault)
             return await self.function(*self.args, **(self.kwargs or {}))
@@ -535,17 +572,16 @@ class AsyncTurn(_Turn):
             loaded = await self.function(*self.args, **(self.kwargs or {}))
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - carried to the callers as a value
+        except Exception as error:
             own = error.__traceback__ and error.__traceback__.tb_next
             loaded = self.raised = Raised(error.with_traceback(own), own)
-        assert self.flow is not None
         try:
             return await advance_async(self.flow, loaded, self._perform)
-        except Exception as fault:  # noqa: BLE001 - the value is there, and is returned
+        except Exception as fault:
             self._give_up(fault)
             return loaded
 
-    async def _perform(self, step: Step) -> Any:
+    async def _perform(self, step: Any) -> Any:
         kind = type(step)
         if kind is Join:
             return await self._join(step.key)

@@ -146,6 +146,9 @@ def adapted(mapping: MutableMapping[Any, Any]) -> MappingBackend:
     with _adapted_lock:
         backend = _adapted.get(id(mapping))
         if backend is None or backend.mapping is not mapping:
-            kind = CachetoolsBackend if isinstance(mapping, cachetools.Cache) else MappingBackend
-            backend = _adapted[id(mapping)] = kind(mapping)
+            if isinstance(mapping, cachetools.Cache):
+                backend = CachetoolsBackend(mapping)
+            else:
+                backend = MappingBackend(mapping)
+            _adapted[id(mapping)] = backend
         return backend

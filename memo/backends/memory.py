@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ..entry import Entry, Raised
 from ..errors import Full, shown
-from ..eviction import DEFAULT, NAMES, Node, ordering
+from ..eviction import DEFAULT, NAMES, ordering
 from ..forking import mend_after_fork
 from .base import in_scope
 from .expiries import Expiries
@@ -31,7 +31,7 @@ _RECLAIMED_PER_WRITE: Final = 2
 
 
 @functools.cache
-def _held_type(node_type: type[Node]) -> type[Any]:
+def _held_type(node_type: Any) -> type[Any]:
     """The node of an ordering, with room for an entry and a place in the line of expiries.
 
     The value is the node's own. `answers_until` is the moment from which a reader must look
@@ -99,7 +99,7 @@ class Memory:
             Full: it does not fit: its size is over `maxsize`, or eviction is "none" and nothing
                 has expired.
         """
-        size = 1 if self._getsizeof is None else self._size(entry.value)
+        size = self._size(entry.value)
         if answers_until is None:
             answers_until = -math.inf if type(entry.value) is Raised else entry.expires
         with self._lock:
@@ -114,9 +114,7 @@ class Memory:
                 self._reset()
                 raise
 
-    def _write(
-        self, node: Any, key: Any, entry: Entry, size: float, answers_until: float
-    ) -> int:
+    def _write(self, node: Any, key: Any, entry: Entry, size: float, answers_until: float) -> int:
         if size > self._bound:
             if node is not None:
                 self._remove(node)  # what it held is outdated
@@ -213,8 +211,9 @@ class Memory:
         return self
 
     def _size(self, value: Any) -> float:
-        assert self._getsizeof is not None
-        size = self._getsizeof(value)
+        if self._getsizeof is None:
+            return 1
+        size: Any = self._getsizeof(value)
         if isinstance(size, bool) or not isinstance(size, int | float) or not size >= 0:
             raise ValueError(f"getsizeof gave {shown(size)}: must be a number of at least 0")
         return size
@@ -253,7 +252,9 @@ def check_bound(maxsize: object, eviction: object, getsizeof: object) -> None:
     if maxsize is not None and (isinstance(maxsize, bool) or not isinstance(maxsize, int | float)):
         raise TypeError(f"maxsize={shown(maxsize)}: takes a number, or None for no bound")
     if maxsize is not None and not maxsize >= 0:
-        raise ValueError(f"maxsize={maxsize!r}: must be at least 0 (0: never store; None: no bound)")
+        raise ValueError(
+            f"maxsize={maxsize!r}: must be at least 0 (0: never store; None: no bound)"
+        )
     if eviction not in EVICTIONS:
         raise ValueError(
             f"eviction={shown(eviction)}: allowed are {', '.join(map(repr, EVICTIONS))}"
