@@ -1,9 +1,8 @@
-"""Eviction orderings: what leaves a full store first.
+"""Eviction orderings: which entry leaves a full store first.
 
-Each is a `cachetools.Cache` that can be used alone, as a mapping, and the ordering of memo's store in memory.
+Each is a `cachetools.Cache` that can be used alone, as a mapping, and the ordering of memo's store
+in memory.
 """
-
-from __future__ import annotations
 
 from typing import Any
 
@@ -11,9 +10,20 @@ from .adaptive import Adaptive
 from .base import Evicting, Node
 from .classic import FIFO, LFU, LRU, Random
 
-__all__ = ["DEFAULT", "FIFO", "LFU", "LRU", "NAMES", "Adaptive", "Evicting", "Node", "Random", "ordering"]
+__all__ = [
+    "DEFAULT",
+    "FIFO",
+    "LFU",
+    "LRU",
+    "NAMES",
+    "Adaptive",
+    "Evicting",
+    "Node",
+    "Random",
+    "ordering",
+]
 
-_ORDERINGS: dict[str, type[Evicting[Any, Any]]] = {
+_ORDERINGS: dict[object, type[Evicting[Any, Any]]] = {
     "adaptive": Adaptive,
     "lru": LRU,
     "lfu": LFU,
@@ -21,19 +31,20 @@ _ORDERINGS: dict[str, type[Evicting[Any, Any]]] = {
     "random": Random,
 }
 
-NAMES: tuple[str, ...] = tuple(_ORDERINGS)
+NAMES: tuple[str, ...] = ("adaptive", "lru", "lfu", "fifo", "random")
 """The names `ordering` knows, the default's first."""
 
-DEFAULT: str = NAMES[0]
+DEFAULT: str = "adaptive"
 """The name of the ordering to use when nothing is said."""
 
 
 def ordering(name: str, maxsize: float) -> Evicting[Any, Any]:
     """An empty ordering by name, one of `NAMES`, with room for `maxsize` (`math.inf`: no bound).
 
-    Raises `ValueError` when there is none of that name, or when `maxsize` is negative.
+    Raises:
+        ValueError: there is none of that name, or `maxsize` is negative.
     """
-    kind = _ORDERINGS.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise ValueError(f"eviction={name!r}: must be one of {', '.join(map(repr, NAMES))}")
-    return kind(maxsize)
+    if name not in NAMES:
+        allowed = ", ".join(map(repr, NAMES))
+        raise ValueError(f"eviction={name!r}: allowed are {allowed}")
+    return _ORDERINGS[name](maxsize)

@@ -1,130 +1,86 @@
-"""The default ordering: LIRS in the manner of CLOCK, with a share for newcomers that adapts.
+"""The default ordering: LIRS by marks, with room for newcomers that adapts.
 
-**What it decides by.** LIRS (Jiang and Zhang, SIGMETRICS 2002) keeps what is *re*-used soon rather than what was used
-lately. Most of the room is for *hot* entries; a small rest is for *cold* ones, newcomers on probation. A cold entry
-becomes hot when it is used again within its *test*: before the least recently used hot entry was last used, that is,
-sooner than a hot entry comes round. A scan passes through the cold room and touches nothing else, and of a loop longer
-than the cache a part as large as the cache stays.
+**What it goes by.** LIRS (Jiang and Zhang, SIGMETRICS 2002) keeps what is used *again* soon rather
+than what was used lately. Nearly all room is for *hot* entries, the rest for *cold* ones: newcomers
+on probation. A cold entry that is used again within its *test*, which is sooner than the oldest hot
+entry has come round, becomes hot, and the oldest hot entry is *demoted*. So a scan passes through
+the cold room and touches nothing else, and of a loop longer than the cache a part stays.
 
-**What a read costs.** A mark. As in CLOCK-Pro (Jiang, Chen and Zhang, USENIX ATC 2005) marks are looked at when the
-ordering needs a victim, not before: whoever is met marked has been used since the last time. What a hot entry's order in
-a recency stack was to LIRS is here an *epoch*: a 64th of the entries' worth of insertions. An entry carries the epoch in
-which it was last put in order, and is in its test while that is younger than the oldest hot entry's.
+**What a read does.** It leaves a mark, as in CLOCK-Pro (Jiang, Chen and Zhang, USENIX ATC 2005).
+Marks are looked at when room is needed: who is met marked has been used since he was last met.
+Where LIRS compares positions in a stack, this compares *epochs*, of which there are 64 to as many
+insertions as there are entries. An entry carries the epoch in which it was last put in order, and
+its test lasts while that is later than the oldest hot entry's.
 
-**What adapts.** How large the cold room should be depends on the load: on a loop, hardly anything; under a working set
-that moves, nearly all. Of an evicted entry its hash is remembered. A cold one that returns within its test would have
-been a hit, had the cold room been larger; one that had been hot, and was evicted lately, would have been a hit, had the
-hot room been larger. Each return moves the border in its favour, the more the fewer such memories there are on its side
-(as ARC does: Megiddo and Modha, FAST 2003; and DLIRS: Li, SYSTOR 2018). What was hot leaves before cold entries that
-were used later than it, so that with a large cold room the order is CLOCK's, which is to say close to LRU.
+**What adapts.** The right size of the cold room is next to nothing under a loop, and nearly
+everything under a working set that moves on. So of evicted entries the hashes are remembered, as
+*ghosts*. A cold one that is back within its test would have been a hit, had the cold room been
+larger; one that had been hot, and was evicted lately, had the hot room been larger. Each return
+moves the border between the two, the more the fewer ghosts there are of its kind (as in ARC:
+Megiddo and Modha, FAST 2003; and DLIRS: Li, SYSTOR 2018).
 
-**Frequency.** A hot entry that was met marked is spared once more when met unmarked, up to twice in a row (as in GCLOCK
-and in S3-FIFO's main queue), while the cold room is small. When it is large, recency is what counts, and this stops.
+**Recency and frequency.** What was demoted leaves before cold entries used later than it, so that
+the larger the cold room is, the closer the order comes to CLOCK's. And with a quarter of the room
+cold, marks are looked for ahead of their turn, which brings CLOCK's order closer to LRU's. With
+less, it is frequency that counts: a hot entry met marked once is spared once more when met
+unmarked, up to twice (as in GCLOCK, and in the main queue of S3-FIFO: Yang et al., SOSP 2023).
+
+What was measured, and what was tried and dropped, is in `docs/eviction.md`.
 """
-
-from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
-from .base import Evicting, Held, Node
+from .base import Evicting, Held
+from .node import Node
+from .ring import NOWHERE, RingNode, join, members, part, ring_of, sever
 
-__all__ = ["Adaptive", "AdaptiveNode"]
+__all__ = ["Adaptive"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
+# Where a node stands. Above HOT: it is hot, and to be spared as many times more.
 LEFT, COLD, DEMOTED, HOT = range(4)
-"""Where a node stands. Above `HOT`: hot, and to be spared as many times more."""
 SPARED = HOT + 2
 
-LEAST_COLD = 0.01
-"""The share of `maxsize` that newcomers always have, and what they begin with."""
-HALF, FULLY = 0.5, 2
-SPARING = 0.75
-"""A hot entry is spared while the hot room is at least this share of `maxsize`."""
+MOST_HOT = 0.99
+"""The share of `maxsize` that hot entries have at most, and to begin with."""
+FREQUENCY = 0.75
+"""The share of `maxsize` above which the hot are spared; below it, one cold entry is looked at
+ahead of its turn for each insertion."""
+RECENCY, FULLY = 0.5, 2
+"""The share below which two are, and become hot there and then if that is what is due."""
 EPOCHS = 64
-"""How many epochs there are to as many insertions as there are entries."""
+"""Epochs to as many insertions as there are entries."""
 GHOSTS = 1.5
-"""How many hashes of evicted keys are remembered, to an entry held."""
-TEST = 2
-"""How many of them may be in their test, to an entry held."""
+"""Ghosts remembered, to an entry."""
+TESTS = 2
+"""Ghosts that may be in their test, to an entry."""
 REGRETS = 0.1
-"""For how many evictions of what had been hot a return counts, to an entry held."""
+"""For how many evictions of what had been hot a return counts, to an entry."""
 STEP = 4
-"""How far one return moves the border at most, in entries."""
+"""How far one return moves the border at most, in entries of its size."""
+
+# A ghost is one integer: some bits of its hash (where it lies says the rest), and above them the
+# epoch of a cold one, or minus the number of those that had been hot and were evicted until then.
 NAME_BITS = 16
 NAME = (1 << NAME_BITS) - 1
 
 
-class AdaptiveNode(Node):
-    """A node in one of three rings."""
-
-    __slots__ = ("epoch", "next", "prev", "state")
-
-    transient = frozenset({"next", "prev"})
-
-    prev: AdaptiveNode
-    next: AdaptiveNode
-    epoch: int
-
-    def __init__(self, key: Hashable, value: Any, size: float = 1) -> None:
-        self.key = key
-        self.value = value
-        self.size = size
-        self.used = False
-        self.state = LEFT
-
-
-_NOWHERE: Any = None
-
-
-def _members(oldest: AdaptiveNode | None) -> list[AdaptiveNode]:
-    """The nodes of a ring, oldest first."""
-    members: list[AdaptiveNode] = []
-    node = oldest
-    while node is not None:
-        members.append(node)
-        node = node.next if node.next is not oldest else None
-    return members
-
-
-def _join(node: AdaptiveNode, oldest: AdaptiveNode | None) -> AdaptiveNode:
-    """Put `node` into a ring as its newest; returns the oldest."""
-    if oldest is None:
-        node.prev = node.next = node
-        return node
-    newest = oldest.prev
-    node.prev = newest
-    node.next = oldest
-    newest.next = oldest.prev = node
-    return oldest
-
-
-def _part(node: AdaptiveNode, oldest: AdaptiveNode) -> AdaptiveNode | None:
-    """Take `node` out of its ring; returns the oldest of what is left."""
-    after = node.next
-    if after is node:
-        node.prev = node.next = _NOWHERE
-        return None
-    before = node.prev
-    before.next = after
-    after.prev = before
-    node.prev = node.next = _NOWHERE
-    return after if node is oldest else oldest
-
-
 class Adaptive(Evicting[K, V], Generic[K, V]):
-    """The default: resists scans and loops, keeps close to LRU where LRU is good. See the module's docstring.
+    """The default: resists scans and loops, and stays close to LRU where LRU is good.
 
-    Remembered hashes are bounded by the number of entries, and hold no key. Who chooses the keys can make this memory
-    forget, by choosing keys that fall on one place in it (its size is random, and not known to him), and so make the
-    ordering a little worse than it would be; not larger, nor slower.
+    How it works is in the module's docstring. Every operation is O(1), amortised over reads and
+    insertions. Beside the nodes it holds 8 bytes for each of 1.5 to 1.8 ghosts to an entry, made
+    at the first eviction; a ghost keeps no key alive. Who chooses the keys can make it forget
+    ghosts, with keys whose hashes fall on one place (how many there are is random), which takes a
+    scan to nobody else; he makes the choice of victims worse, and nothing larger or slower.
     """
 
-    node_type = AdaptiveNode
+    node_type = RingNode
     _structure = ("table", "_hot", "_cold", "_demoted")
 
     def __init__(self, maxsize: float, getsizeof: Callable[[V], float] | None = None) -> None:
@@ -132,29 +88,29 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         self._begin()
 
     def _begin(self) -> None:
-        # Three rings, each known by its oldest.
-        self._hot: AdaptiveNode | None = None
-        self._cold: AdaptiveNode | None = None
-        self._demoted: AdaptiveNode | None = None
-        self._younger: AdaptiveNode | None = None  # where ageing goes on in the cold ring
-        self._ageing = 0
+        self._hot: RingNode | None = None  # the rings, by their oldest
+        self._cold: RingNode | None = None
+        self._demoted: RingNode | None = None
         self._hot_size: float = 0
-        self._hot_room = self._maxsize if self._maxsize <= 1 else self._maxsize - max(1, LEAST_COLD * self._maxsize)
+        self._hot_room = MOST_HOT * self._maxsize
+        self._ahead = 0  # how many cold entries are looked at ahead of their turn
+        self._next_ahead: RingNode | None = None
         self._epoch = 1
-        self._left = 0  # insertions before the next epoch
-        self._horizon = 1  # the epoch in which tests begin that still last
-        self._forget_ghosts()
+        self._left = 0  # insertions until the next one
+        self._horizon = 1  # the earliest whose cold entries are in their test
+        self._exorcise()
 
-    def _forget_ghosts(self) -> None:
-        self._testing = 0  # evicted entries that are in their test
-        self._tested: dict[int, int] = {}  # the same by epoch
-        self._regretted = 0  # hot entries ever evicted
-        # By place: a part of the hash that belongs there, and above it the epoch; or, negative, of what had been hot the
-        # count of those evicted by then.
+    def _exorcise(self) -> None:
+        """There are no ghosts."""
         self._ghosts: array[int] = array("q")
+        self._testing = 0  # how many are in their test
+        self._tested: dict[int, int] = {}  # the same by epoch
+        self._regrets = 0  # how many had been hot, ever
 
-    def insert(self, node: Held) -> Sequence[Node]:
-        """Hold `node`, and return the victims that were dropped to make room for it. As `Evicting.insert`."""
+    # --- a miss ---
+
+    def insert(self, node: Held) -> Sequence[Node]:  # noqa: C901 - in one piece, to be fast
+        """Hold `node`, and return the victims dropped to make room. See `Evicting.insert`."""
         size = node.size
         if size > self._maxsize:
             raise ValueError("value too large")
@@ -163,15 +119,16 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         victims: Sequence[Node] = ()
         hot = False
         if self._currsize + size > self._maxsize:
-            if self._ageing:
-                self._age()
+            if self._ahead:
+                self._look_ahead()
             victims = (self._drop(),)
             self.evictions += 1
             if self._currsize + size > self._maxsize:
                 victims = [*victims, *self._make_room(size)]
         else:
             hot = self._hot_size + size <= self._hot_room
-        if self.table.setdefault(node.key, node) is not node:
+        held: Held = self.table.setdefault(node.key, node)
+        if held is not node:
             raise KeyError(node.key)
         self._currsize += size
         if self._left:
@@ -186,7 +143,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
                 hot = self._returned(ghost >> NAME_BITS, size) or hot
         if hot:
             self._heat(node)
-        else:
+        else:  # _place(node)
             node.epoch = self._epoch
             node.state = COLD
             oldest = self._cold
@@ -201,19 +158,12 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
             victims = [*victims, *self._shrink(node)]
         return victims
 
-    def _place(self, node: AdaptiveNode) -> None:
-        node.epoch = self._epoch
-        node.state = COLD
-        self._cold = _join(node, self._cold)
-
     def _drop(self) -> Node:
         node = self._cold
         if node is None or node.used or self._demoted is not None:
             return super()._drop()
-        # The common case, in one piece: `_take`, `_let_go`, `_bury`.
+        # The common case of `_take`, and `_let_go`.
         after = node.next
-        if self._younger is node:
-            self._younger = None
         if after is node:
             self._cold = None
         else:
@@ -221,7 +171,9 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
             before.next = after
             after.prev = before
             self._cold = after
-        node.prev = node.next = _NOWHERE
+        node.prev = node.next = NOWHERE
+        if self._next_ahead is node:
+            self._next_ahead = None
         table = self.table
         try:
             del table[node.key]
@@ -232,34 +184,124 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         self._bury(node)
         return node
 
-    def _take(self) -> AdaptiveNode:
-        while True:
-            cold, node = self._cold, self._demoted
-            if node is not None and (cold is None or node.epoch <= cold.epoch):
-                self._demoted = _part(node, node)
-                if not node.used:
-                    return node
-                node.used = False
-                self._enlarge_hot(node.size)
-                self._heat(node)
-            elif cold is not None:
-                if not cold.used:
-                    self._part_cold(cold)
-                    return cold
-                cold.used = False
-                if cold.epoch >= self._look():
-                    self._part_cold(cold)
-                    self._heat(cold)
-                else:
-                    cold.epoch = self._epoch
-                    self._cold = cold.next
-            else:
-                self._demote()
+    # --- the cold and the demoted ---
 
-    def _bury(self, node: AdaptiveNode) -> None:
+    def _place(self, node: RingNode) -> None:
+        node.epoch = self._epoch
+        node.state = COLD
+        self._cold = join(node, self._cold)
+
+    def _take(self) -> Node:
+        while True:
+            cold, demoted = self._cold, self._demoted
+            if demoted is not None and (cold is None or demoted.epoch <= cold.epoch):
+                self._demoted = part(demoted, demoted)
+                if not demoted.used:
+                    return demoted
+                demoted.used = False
+                self._widen_hot(demoted.size)
+                self._heat(demoted)
+            elif cold is None:
+                self._demote()
+            elif cold.used:
+                self._pass(cold, self._in_test(cold))
+            else:
+                self._part_cold(cold)
+                return cold
+
+    def _pass(self, node: RingNode, promote: bool) -> None:  # noqa: FBT001 - a verdict
+        """A cold node was met marked: it becomes hot, or the newest of the cold."""
+        node.used = False
+        if promote:
+            self._part_cold(node)
+            self._heat(node)
+            return
+        node.epoch = self._epoch
+        oldest = self._cold
+        if node is oldest:
+            self._cold = node.next
+        else:
+            join(node, part(node, oldest))
+
+    def _look_ahead(self) -> None:
+        """See ahead of their turn which of the cold have been used."""
+        node = self._next_ahead or self._cold
+        for _ in range(self._ahead):
+            if node is None:
+                break
+            after = node.next if node.next is not node else None
+            if node.used and node.epoch < self._epoch:
+                self._pass(node, self._ahead == FULLY and self._in_test(node))
+            node = after
+        self._next_ahead = node
+
+    def _part_cold(self, node: RingNode) -> None:
+        if self._next_ahead is node:
+            self._next_ahead = None
+        self._cold = part(node, self._cold)
+
+    # --- the hot ---
+
+    def _heat(self, node: RingNode) -> None:
+        """Make hot a node that is in no ring, and keep to the hot room."""
+        node.epoch = self._epoch
+        node.state = HOT
+        self._hot = join(node, self._hot)
+        self._hot_size += node.size
+        while self._hot_size > self._hot_room:
+            self._demote()
+
+    def _demote(self) -> None:
+        """The oldest of the hot is hot no more. There is one."""
+        node: Any = self._sweep()
+        self._hot = part(node, node)
+        self._hot_size -= node.size
+        node.state = DEMOTED
+        self._demoted = join(node, self._demoted)
+
+    def _sweep(self) -> RingNode | None:
+        """Turn the hot ring until its oldest is one that is not to be spared; returns that."""
+        node = self._hot
+        if node is None:
+            return None
+        frequency = not self._ahead
+        while True:
+            if node.used:
+                node.used = False
+                if not frequency:
+                    node.state = HOT
+                elif node.state < SPARED:
+                    node.state += 1
+            elif frequency and node.state > HOT:
+                node.state -= 1
+            else:
+                break
+            node.epoch = self._epoch
+            node = node.next
+        self._hot = node
+        return node
+
+    # --- tests, ghosts and the border ---
+
+    def _in_test(self, node: RingNode) -> bool:
+        return node.epoch >= self._look()
+
+    def _look(self) -> int:
+        """Bring the horizon up to date, and return it."""
+        oldest = self._sweep()
+        horizon = self._horizon
+        earliest = self._epoch if oldest is None else oldest.epoch + 1
+        most = TESTS * len(self.table)
+        while horizon < earliest or (self._testing > most and horizon <= self._epoch):
+            self._testing -= self._tested.pop(horizon, 0)
+            horizon += 1
+        self._horizon = horizon
+        return horizon
+
+    def _bury(self, node: RingNode) -> None:
         if node.state == DEMOTED:
-            self._regretted = regretted = self._regretted + 1
-            mark = -regretted
+            self._regrets = regrets = self._regrets + 1
+            mark = -regrets
         else:
             mark = node.epoch
             hot = self._hot
@@ -272,176 +314,86 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
             tested = self._tested
             tested[mark] = tested.get(mark, 0) + 1
         node.state = LEFT
-        ghosts = self._ghosts or self._remember()
+        ghosts = self._ghosts or self._summon()
         try:
             name, place = divmod(hash(node.key), len(ghosts))
-        except Exception:  # a key that can no longer be hashed is not remembered
+        except Exception:  # a key that can be hashed no more has no ghost
             return
         ghosts[place] = mark << NAME_BITS | name & NAME
 
-    def _forget(self, node: AdaptiveNode) -> None:
-        state, node.state = node.state, LEFT
-        if state == COLD:
-            self._part_cold(node)
-        elif state == DEMOTED:
-            self._demoted = _part(node, self._demoted)
-        else:
-            self._hot = _part(node, self._hot)
-            self._hot_size -= node.size
-
-    def _renew(self, node: AdaptiveNode, growth: float) -> None:
-        node.used = True
-        if node.state >= HOT:
-            self._hot_size += growth
-
-    def _reset(self) -> None:
-        for node in self.table.values():
-            node.state = LEFT
-            node.prev = node.next = _NOWHERE
-        self._begin()
-
-    def _part_cold(self, node: AdaptiveNode) -> None:
-        if self._younger is node:
-            self._younger = None
-        self._cold = _part(node, self._cold)
-
-    def _age(self) -> None:
-        """See ahead of their turn which of the cold have been used."""
-        node = self._younger or self._cold
-        epoch = self._epoch
-        for _ in range(self._ageing):
-            if node is None:
-                break
-            after = node.next
-            if node.used and node.epoch < epoch:
-                node.used = False
-                if self._ageing == FULLY and node.epoch >= self._look():
-                    self._part_cold(node)
-                    self._heat(node)
-                    after = after if after is not node else None
-                else:
-                    node.epoch = epoch
-                    oldest = self._cold
-                    if node is oldest:
-                        self._cold = after
-                    else:
-                        _join(node, _part(node, oldest))
-            node = after
-        self._younger = node
-
-    def _heat(self, node: AdaptiveNode) -> None:
-        """Make hot a node that is in no ring, and see that the hot room is not exceeded."""
-        node.epoch = self._epoch
-        node.state = HOT
-        self._hot = _join(node, self._hot)
-        self._hot_size += node.size
-        while self._hot_size > self._hot_room:
-            self._demote()
-
-    def _demote(self) -> None:
-        """The oldest hot node that is to be spared no more is hot no more."""
-        node = self._sweep()
-        assert node is not None
-        self._hot = _part(node, node)
-        self._hot_size -= node.size
-        node.state = DEMOTED
-        self._demoted = _join(node, self._demoted)
-
-    def _sweep(self) -> AdaptiveNode | None:
-        """Turn the hot ring until its oldest is one that is to be spared no more."""
-        node = self._hot
-        if node is None:
-            return None
-        epoch = self._epoch
-        sparing = not self._ageing
-        while True:
-            if node.used:
-                node.used = False
-                if not sparing:
-                    node.state = HOT
-                elif node.state < SPARED:
-                    node.state += 1
-            elif sparing and node.state > HOT:
-                node.state -= 1
-            else:
-                break
-            node.epoch = epoch
-            node = node.next
-        self._hot = node
-        return node
-
-    def _look(self) -> int:
-        """Bring the horizon up to date, and return it."""
-        oldest = self._sweep()
-        horizon = self._horizon
-        newest = self._epoch if oldest is None else oldest.epoch + 1
-        limit = TEST * len(self.table)
-        while horizon < newest or (self._testing > limit and horizon <= self._epoch):
-            self._testing -= self._tested.pop(horizon, 0)
-            horizon += 1
-        self._horizon = horizon
-        return horizon
+    def _summon(self) -> "array[int]":
+        """Make places for ghosts, for as many entries as there are now."""
+        places = int((len(self.table) + 1) * GHOSTS * random.uniform(1, 1.2)) | 1
+        self._ghosts = array("q", bytes(8 * places))
+        return self._ghosts
 
     def _returned(self, mark: int, size: float) -> bool:
-        """An evicted key was inserted again: move the border, and say whether it is to be hot."""
+        """A ghost was inserted again: move the border, and say whether it is to be hot."""
         if mark > 0:
             if mark < self._look():
                 return False
             self._tested[mark] -= 1
             self._testing -= 1
-            regrets = self._regrets()
-            step = STEP * regrets / (regrets + self._testing)
-            self._move_border(-step * size, size)
+            regrets = self._recent_regrets()
+            self._move_border(-STEP * size * regrets / (regrets + self._testing), size)
             return True
-        if mark + self._regretted < REGRETS * len(self.table):
-            self._enlarge_hot(size)
+        if mark + self._regrets < REGRETS * len(self.table):
+            self._widen_hot(size)
         return False
 
-    def _enlarge_hot(self, size: float) -> None:
-        step = STEP * self._testing / (self._regrets() + self._testing)
-        self._move_border(step * size, size)
+    def _widen_hot(self, size: float) -> None:
+        testing = self._testing
+        self._move_border(STEP * size * testing / (self._recent_regrets() + testing), size)
+
+    def _recent_regrets(self) -> float:
+        return max(1, min(self._regrets, REGRETS * len(self.table)))
 
     def _move_border(self, way: float, least: float) -> None:
-        most = self._maxsize - max(least, LEAST_COLD * self._maxsize)
-        self._hot_room = room = max(least, min(most, self._hot_room + way))
-        share = room / self._maxsize
-        self._ageing = 0 if share >= SPARING else FULLY if share < HALF else 1
-
-    def _regrets(self) -> float:
-        return max(1, min(self._regretted, REGRETS * len(self.table)))
+        whole = self._maxsize
+        self._hot_room = room = max(least, min(self._hot_room + way, MOST_HOT * whole))
+        self._ahead = 0 if room >= FREQUENCY * whole else 1 if room >= RECENCY * whole else FULLY
 
     def _next_epoch(self) -> None:
+        entries = len(self.table)
         self._epoch += 1
-        self._left = len(self.table) // EPOCHS
-        if self._left:
-            self._left -= 1
-        if self._ghosts and len(self.table) > len(self._ghosts):
-            self._remember()
+        self._left = max(entries // EPOCHS - 1, 0)
+        if self._ghosts and entries > len(self._ghosts):
+            self._summon()
 
-    def _remember(self) -> array[int]:
-        """Begin a memory of evicted keys, for as many entries as there are now."""
-        places = int(len(self.table) * GHOSTS * random.uniform(1, 1.2)) | 1
-        self._ghosts = array("q", bytes(8 * places))
-        return self._ghosts
+    # --- the rest of the contract ---
+
+    def _forget(self, node: RingNode) -> None:
+        if node.state == COLD:
+            self._part_cold(node)
+        elif node.state == DEMOTED:
+            self._demoted = part(node, self._demoted)
+        else:
+            self._hot = part(node, self._hot)
+            self._hot_size -= node.size
+        node.state = LEFT
+
+    def _renew(self, node: RingNode, size: float) -> None:
+        if node.state >= HOT:
+            self._hot_size += size - node.size
+        node.size = size
+        node.used = True
+
+    def _reset(self) -> None:
+        sever(self.table.values())
+        self._begin()
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        state["_younger"] = None
+        state["_next_ahead"] = None
         for ring in ("_hot", "_cold", "_demoted"):
-            state[ring] = _members(state[ring])
+            state[ring] = members(state[ring])
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         for ring in ("_hot", "_cold", "_demoted"):
-            members: Iterable[AdaptiveNode] = state[ring]
-            oldest: AdaptiveNode | None = None
-            for node in members:
-                oldest = _join(node, oldest)
-            setattr(self, ring, oldest)
-        self._forget_ghosts()  # hashes mean nothing to another process
+            setattr(self, ring, ring_of(state[ring]))
+        self._exorcise()  # hashes mean nothing to another process
 
     def __del__(self) -> None:
-        # Neighbours in a ring hold each other; without this, they would wait for the garbage collector.
-        for node in self.__dict__.get("table", {}).values():
-            node.prev = node.next = _NOWHERE
+        sever(self.__dict__.get("table", {}).values())

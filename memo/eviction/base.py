@@ -1,17 +1,18 @@
 """The contract of every eviction ordering, and all of it that they share.
 
-An ordering is a `cachetools.Cache`: a mutable mapping that stays within `maxsize` by choosing victims. Under that face
-lies a narrower one that deals in nodes, made for a store whose readers take no lock:
+An ordering is a `cachetools.Cache`: a mutable mapping that stays within `maxsize` by choosing
+victims. Under that face lies a narrower one that deals in nodes, made for a store whose readers
+take no lock:
 
-* a reader looks a key up in `Evicting.table`, uses the node's `value`, and makes one attribute store, `node.used = True`;
+* a reader looks a key up in `Evicting.table`, uses the node's `value`, and makes one attribute
+  store, `node.used = True`;
 * a writer holds a lock of its own around every method of the ordering.
 
-An ordering touches users' keys only through `table`. What it keeps beside (queues, orders) holds nodes, which hash and
-compare by identity, so that a key whose `__hash__` or `__eq__` raises or re-enters can fail one operation but cannot
-leave table and ordering at odds.
+Users' keys are hashed and compared for `table` only (and hashed once more by an ordering that
+remembers victims). What an ordering keeps beside holds nodes, which compare by identity, so that a
+key whose `__hash__` or `__eq__` raises or re-enters fails one operation, and does not leave table
+and ordering at odds.
 """
-
-from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -19,67 +20,47 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import cachetools
 
+from .node import Node
+
 __all__ = ["Evicting", "Held", "Node"]
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-_ABSENT: Any = object()
-
-
-class Node:
-    """One held entry: a key, its value, its size, and whether it was read.
-
-    `used` is written by readers without a lock. Orderings that need more per entry have a subclass with more slots
-    (`Evicting.node_type`); a store that needs more still subclasses that one and builds the nodes itself.
-    """
-
-    __slots__ = ("key", "size", "used", "value")
-
-    transient: ClassVar[frozenset[str]] = frozenset()
-    """Slots that tie the node to its store, and are therefore neither copied nor pickled with it."""
-
-    def __init__(self, key: Hashable, value: Any, size: float = 1) -> None:
-        self.key = key
-        self.value = value
-        self.size = size
-        self.used = False
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.key!r}, {self.value!r}, size={self.size!r})"
-
-    def __getstate__(self) -> tuple[None, dict[str, Any]]:
-        names = (name for cls in type(self).__mro__ for name in cls.__dict__.get("__slots__", ()))
-        return None, {n: getattr(self, n) for n in names if n not in self.transient and hasattr(self, n)}
-
-
 Held: TypeAlias = Any
 """A node of the ordering's `node_type`."""
+
+_ABSENT: Any = object()
 
 
 class Evicting(cachetools.Cache[K, V], Generic[K, V]):
     """Base of all orderings: a `cachetools.Cache` over nodes.
 
-    `maxsize` bounds the sum of the sizes of what is held, `math.inf` means no bound. A size is 1 unless `getsizeof`
-    (called with a value) says otherwise. Raises `ValueError` when `maxsize` is negative.
+    `maxsize` bounds the sum of the sizes of what is held; `math.inf` means no bound. A size is 1
+    unless `getsizeof`, called with a value, says otherwise.
 
-    An ordering supplies `_place`, `_take`, `_forget` and `_reset`; the rest is here.
+    An ordering supplies `_place`, `_take`, `_forget` and `_reset`, none of which may run users'
+    code; the rest is here.
+
+    Raises:
+        ValueError: `maxsize` is negative.
     """
 
     node_type: ClassVar[type[Node]] = Node
     """The class of node the ordering needs. A store may insert instances of a subclass."""
 
     _structure: ClassVar[tuple[str, ...]] = ("table",)
-    """The attributes that hold nodes: they are copied node by node, all others are shared with the copy."""
+    """The attributes that hold nodes: a copy has its own. All others it shares."""
 
-    table: dict[Hashable, Node]
+    table: dict[Hashable, Held]
     """What is held, by key. The same dict for life: a reader may keep it, or its `get`."""
 
     evictions: int
     """How many victims were chosen for want of room, ever."""
 
     def __init__(self, maxsize: float, getsizeof: Callable[[V], float] | None = None) -> None:
-        # cachetools' own __init__ would build a table of values beside ours; none of its methods that need it is left.
+        # cachetools' own __init__ would make a table of values beside ours. None of its methods
+        # that need one is left.
         if maxsize < 0:
             raise ValueError("maxsize must be non-negative")
         if getsizeof is not None:
@@ -89,7 +70,7 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         self._maxsize = maxsize
         self._currsize: float = 0
 
-    # What an ordering supplies. None of these may run users' code.
+    # --- what an ordering supplies ---
 
     def _place(self, node: Held) -> None:
         """A node enters the ordering."""
@@ -99,9 +80,6 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         """Choose the next victim and take it out of the ordering, which is not empty."""
         raise NotImplementedError
 
-    def _bury(self, node: Held) -> None:
-        """A victim was dropped. An ordering that remembers victims does so here; may run the key's `__hash__`."""
-
     def _forget(self, node: Held) -> None:
         """A node leaves the ordering otherwise."""
         raise NotImplementedError
@@ -110,14 +88,18 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         """All nodes leave the ordering."""
         raise NotImplementedError
 
-    def _renew(self, node: Held, growth: float) -> None:
-        """The value of a held node was replaced, and its size is now larger by `growth`."""
+    def _renew(self, node: Held, size: float) -> None:
+        """The value of a held node was replaced by one of `size`."""
+        node.size = size
         node.used = True
 
-    def drain(self) -> None:
-        """Replay the reads recorded since the last write into the ordering, where it records them."""
+    def _bury(self, node: Held) -> None:
+        """A victim was dropped: where victims are remembered. May run the key's `__hash__`."""
 
-    # The node face.
+    def drain(self) -> None:
+        """Replay the reads recorded since the last write, for orderings that record them."""
+
+    # --- the face for stores: nodes ---
 
     @property
     def maxsize(self) -> float:
@@ -132,8 +114,12 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
     def insert(self, node: Held) -> Sequence[Node]:
         """Hold `node`, and return the victims that were dropped to make room for it.
 
-        Its key must not be held: `KeyError`. A node larger than `maxsize` is refused with `ValueError`, and nothing
-        has changed then. If a user's key raises, `node` is not held; victims dropped before that stay dropped.
+        If the key's `__hash__` or `__eq__` raises, `node` is not held; victims that were dropped
+        before that stay dropped.
+
+        Raises:
+            ValueError: `node` is larger than `maxsize`. Nothing has changed then.
+            KeyError: its key is held.
         """
         size = node.size
         if size > self._maxsize:
@@ -142,7 +128,8 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         victims: Sequence[Node] = ()
         if self._currsize + size > self._maxsize:
             victims = self._make_room(size)
-        if self.table.setdefault(node.key, node) is not node:
+        held: Held = self.table.setdefault(node.key, node)
+        if held is not node:
             raise KeyError(node.key)
         self._place(node)
         self._currsize += size
@@ -151,33 +138,42 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         return victims
 
     def resize(self, node: Held, size: float) -> Sequence[Node]:
-        """The value of a held `node` was replaced by one of `size`: make room, and return the victims.
+        """The value of a held node was replaced by one of `size`: make room, return the victims.
 
-        Counts as use. `node` itself is never among them. A size above `maxsize` is refused with `ValueError`, and nothing has changed
-        then.
+        Counts as use. `node` itself is never a victim.
+
+        Raises:
+            ValueError: `size` is larger than `maxsize`. Nothing has changed then.
         """
         if size > self._maxsize:
             raise ValueError("value too large")
         self.drain()
-        growth = size - node.size
-        self._currsize += growth
-        node.size = size
-        self._renew(node, growth)
+        self._currsize += size - node.size
+        self._renew(node, size)
         if self._currsize > self._maxsize:
             return self._shrink(node)
         return ()
 
     def remove(self, node: Held) -> None:
-        """A held `node` leaves: deleted, or expired."""
+        """A held node leaves: deleted, or expired.
+
+        Raises:
+            KeyError: it is not held.
+        """
         self.drain()
-        if self.table.get(node.key) is not node:
+        held: Held = self.table.get(node.key)
+        if held is not node:
             raise KeyError(node.key)
         del self.table[node.key]
         self._forget(node)
         self._shed(node.size)
 
     def pop_victim(self) -> Node:
-        """Remove the node that would be evicted next, and return it. `KeyError` when nothing is held."""
+        """Remove the node that would be evicted next, and return it.
+
+        Raises:
+            KeyError: nothing is held.
+        """
         node = self._pop()
         self.evictions += 1
         return node
@@ -240,7 +236,7 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
                 self._place(spare)
         return victims
 
-    # The mapping face.
+    # --- the face for people: a mapping ---
 
     def __getitem__(self, key: K) -> V:
         node = self.table.get(key)
@@ -260,8 +256,8 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
             node.value = value
             self.resize(node, size)
             return
-        while self._currsize + size > self._maxsize and self.table:
-            self.popitem()  # cachetools' documented place for a subclass to learn of evictions
+        while self._currsize + size > self._maxsize:
+            self.popitem()  # where cachetools tells subclasses to learn of evictions
             self.evictions += 1
         self.insert(self.node_type(key, value, size))
 
@@ -282,10 +278,15 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
 
     def __repr__(self) -> str:
         held = {key: node.value for key, node in self.table.items()}
-        return f"{type(self).__name__}({held!r}, maxsize={self._maxsize!r}, currsize={self._currsize!r})"
+        bounds = f"maxsize={self._maxsize!r}, currsize={self._currsize!r}"
+        return f"{type(self).__name__}({held!r}, {bounds})"
 
     def pop(self, key: K, default: Any = _ABSENT) -> Any:
-        """Remove `key` and return its value, or `default` if it is not held, or raise `KeyError`."""
+        """Remove `key` and return its value, or `default` if it is not held.
+
+        Raises:
+            KeyError: it is not held, and there is no `default`.
+        """
         node = self.table.get(key)
         if node is not None:
             value = node.value
@@ -296,23 +297,26 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         return default
 
     def popitem(self) -> tuple[K, V]:
-        """Remove the item that would be evicted next, and return it. `KeyError` when empty."""
+        """Remove and return the item that would be evicted next.
+
+        Raises:
+            KeyError: nothing is held.
+        """
         node = self._pop()
         return cast(K, node.key), cast(V, node.value)
 
-    # Copying and pickling.
+    # --- copies ---
 
-    def __copy__(self) -> Evicting[K, V]:
-        """A cache with the same values in the same order; what later happens to either leaves the other alone."""
-        self.drain()
+    def __copy__(self) -> "Evicting[K, V]":
+        """The same keys and values in the same order; from then on the two go their own ways."""
         state = self.__getstate__()
         shared: dict[int, Any] = {}
         for node in self.table.values():
             shared[id(node.key)] = node.key
             shared[id(node.value)] = node.value
-        structure = copy.deepcopy({name: state.pop(name) for name in self._structure}, shared)
+        own = {name: state[name] for name in self._structure}
         clone = type(self).__new__(type(self))
-        clone.__setstate__({**state, **structure})
+        clone.__setstate__(state | copy.deepcopy(own, shared))
         return clone
 
     def __getstate__(self) -> dict[str, Any]:
@@ -321,4 +325,3 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-

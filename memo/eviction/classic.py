@@ -1,19 +1,17 @@
 """The classic orderings: least recently used, least frequently used, first in first out, random.
 
-Each holds a cache of cachetools' as its order, with nodes for keys, so that the order is cachetools' own and no user's
-key is hashed for it.
+Each holds a cache of cachetools' as its order, with nodes for keys. So the order is cachetools'
+own, and no user's key is hashed for it.
 """
-
-from __future__ import annotations
 
 import math
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import cachetools
 
-from .base import Evicting, Node
+from .base import Evicting, Held, Node
 
 __all__ = ["FIFO", "LFU", "LRU", "Random", "RecordingNode"]
 
@@ -22,14 +20,14 @@ V = TypeVar("V")
 
 READS_PER_ENTRY = 4
 MIN_READS, MAX_READS = 64, 4096
-"""How many reads are remembered between two writes: 4 for each entry that fits, at least 64, at most 4,096."""
+"""How many reads are remembered between two writes: for each entry that fits, at least, at most."""
 
 
 class RecordingNode(Node):
-    """A node whose reads are recorded one by one, for orderings to which each read matters.
+    """A node whose reads are recorded one by one, for orderings to which each of them matters.
 
-    `node.used = True` appends the node to its store's buffer. Appending to a deque is one step under the GIL, and a
-    full deque drops its oldest read, so that readers need no lock.
+    `node.used = True` appends the node to its store's buffer. To append to a deque is one step
+    under the GIL, and a full one drops its oldest read, so readers need no lock.
     """
 
     __slots__ = ("reads",)
@@ -64,13 +62,13 @@ class _Ordered(Evicting[K, V], Generic[K, V]):
         super().__init__(maxsize, getsizeof)
         self._order = self._order_type(math.inf)
 
-    def _place(self, node: Node) -> None:
+    def _place(self, node: Held) -> None:
         self._order[node] = None
 
     def _take(self) -> Node:
-        return self._order.popitem()[0]
+        return cast(Node, self._order.popitem()[0])
 
-    def _forget(self, node: Node) -> None:
+    def _forget(self, node: Held) -> None:
         del self._order[node]
 
     def _reset(self) -> None:
@@ -78,10 +76,10 @@ class _Ordered(Evicting[K, V], Generic[K, V]):
 
 
 class _Recorded(_Ordered[K, V], Generic[K, V]):
-    """An ordering to which each read matters: reads are buffered, and replayed before the next write.
+    """An ordering to which each read matters: reads are buffered, and replayed at the next write.
 
-    The order is exact as long as no more reads than the buffer holds come between two writes (`MAX_READS`); of more,
-    the oldest are forgotten.
+    The order is exact as long as no more reads than the buffer holds come between two writes: four
+    times `maxsize`, but at least 64 and at most 4,096. Of more, the oldest are forgotten.
     """
 
     node_type = RecordingNode
@@ -93,12 +91,29 @@ class _Recorded(_Ordered[K, V], Generic[K, V]):
         self._reads = reads
         return reads
 
-    def _place(self, node: Node) -> None:
+    def _place(self, node: Held) -> None:
         reads = self._reads
-        node.reads = self._buffer() if reads is None else reads  # type: ignore[attr-defined]
+        node.reads = self._buffer() if reads is None else reads
         self._order[node] = None
 
-    def _renew(self, node: Node, growth: float) -> None:
+    def _take(self) -> Node:
+        node = cast(RecordingNode, self._order.popitem()[0])
+        node.reads = None
+        return node
+
+    def _forget(self, node: Held) -> None:
+        node.reads = None
+        del self._order[node]
+
+    def _reset(self) -> None:
+        for node in self.table.values():
+            node.reads = None
+        super()._reset()
+        if self._reads is not None:
+            self._reads.clear()
+
+    def _renew(self, node: Held, size: float) -> None:
+        node.size = size
         self._order.get(node)
 
     def drain(self) -> None:
@@ -106,14 +121,11 @@ class _Recorded(_Ordered[K, V], Generic[K, V]):
         reads = self._reads
         if reads:
             order = self._order
-            # Only a writer takes reads out, and a full deque stays full: these many can be had.
+            # Only a writer takes reads out, and a full deque stays full: so many there are.
             for _ in range(len(reads)):
-                order.get(reads.popleft())  # of a node that has left meanwhile, nothing is known
-
-    def _reset(self) -> None:
-        super()._reset()
-        if self._reads is not None:
-            self._reads.clear()
+                node = reads.popleft()
+                if node.reads is reads:  # it has not left meanwhile
+                    order[node]  # which counts as use
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -124,31 +136,40 @@ class _Recorded(_Ordered[K, V], Generic[K, V]):
         super().__setstate__(state)
         reads = self._buffer()
         for node in self.table.values():
-            node.reads = reads  # type: ignore[attr-defined]
+            node.reads = reads
 
 
 class LRU(_Recorded[K, V], Generic[K, V]):
-    """Evicts what was not used for longest, as `functools.lru_cache` and `cachetools.LRUCache` do."""
+    """Evicts what was not used for longest, as `functools.lru_cache` does.
+
+    The order is exact as long as no more reads than are remembered come between two writes: four
+    times `maxsize`, but at least 64 and at most 4,096. Of more, the oldest are forgotten.
+    """
 
     _order_type = cachetools.LRUCache
 
 
 class LFU(_Recorded[K, V], Generic[K, V]):
-    """Evicts what was used least often, of those the oldest, as `cachetools.LFUCache` does. Counts never age."""
+    """Evicts what was used least often, of those the oldest. Counts never age.
+
+    Counts are exact as long as no more reads than are remembered come between two writes, as in
+    `LRU`.
+    """
 
     _order_type = cachetools.LFUCache
 
 
 class FIFO(_Ordered[K, V], Generic[K, V]):
-    """Evicts what was inserted first, whatever is read. Replacing a value counts as inserting, as in cachetools."""
+    """Evicts what was written first, whatever is read. A replaced value is written anew."""
 
     _order_type = cachetools.FIFOCache
 
-    def _renew(self, node: Node, growth: float) -> None:
+    def _renew(self, node: Held, size: float) -> None:
+        node.size = size
         self._order[node] = None
 
 
 class Random(_Ordered[K, V], Generic[K, V]):
-    """Evicts at random, as `cachetools.RRCache` does."""
+    """Evicts at random."""
 
     _order_type = cachetools.RRCache
