@@ -47,7 +47,11 @@ R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
 
 if TYPE_CHECKING:
-    _Base = object
+
+    class _Base:
+        __name__: str
+        __qualname__: str
+
 else:
     _Base = wrapt.CallableObjectProxy
 
@@ -59,11 +63,11 @@ _IN_C: Final = not isinstance(wrapt.CallableObjectProxy.__call__, types.Function
 class _Proxy(_Base):
     """What decorated functions of both colours have in common."""
 
-    _self_site: Site
+    # No annotations in the bodies of these classes: they would hide the function's own.
 
     def __init__(self, site: Site) -> None:
         self._self_site = site
-        super().__init__(site.first_path())  # type: ignore[call-arg]
+        super().__init__(site.first_path())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         site.attach(self)
 
     if _IN_C:
@@ -202,7 +206,7 @@ class _Bound(functools.partial):  # type: ignore[type-arg]
         return inspect.signature(self.__wrapped__)
 
     @property
-    def __doc__(self) -> str | None:  # type: ignore[override]
+    def __doc__(self) -> str | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         docs: str | None = self.func.__doc__
         return docs
 
@@ -257,9 +261,7 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
 
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
             """Answer from the cache, or call the function and store what it returns."""
-
-        __name__: str
-        __qualname__: str
+            raise NotImplementedError
 
     @overload
     def __get__(self, instance: None, owner: type, /) -> CachedFunction[P, R_co]: ...
@@ -365,9 +367,7 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
 
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:
             """Answer from the cache, or call the function and store what it returns."""
-
-        __name__: str
-        __qualname__: str
+            raise NotImplementedError
 
     @overload
     def __get__(self, instance: None, owner: type, /) -> AsyncCachedFunction[P, R_co]: ...
@@ -479,7 +479,7 @@ class _Decorator(Protocol):
     """`cached(...)` with options and without a function: decorates one."""
 
     @overload
-    def __call__(  # type: ignore[overload-overlap]  # the first that fits is taken
+    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
         self, func: Callable[P, Coroutine[Any, Any, R]], /
     ) -> AsyncCachedFunction[P, R]: ...
     @overload
@@ -487,12 +487,47 @@ class _Decorator(Protocol):
 
 
 class _Cached:
-    """The type of `cached`."""
+    """Memoize a function or method, sync or async.
+
+    Args:
+        func: the function; without it, a decorator with these options is returned.
+        ttl: how long a value is fresh: seconds, a timedelta, text ("90s", "5m", "1h30m"), or a
+            function of the value giving one of these. None: for ever.
+        maxsize: the most entries kept, 1024 unless said otherwise; with `getsizeof` the largest
+            sum of sizes. None: no bound; 0: nothing is ever stored. Of a method: per instance.
+        backend: where entries are kept: a backend, a `cachetools.Cache` or a mutable mapping.
+            None: a memory of the function's own.
+        policy: what is done about each cache error (`Policy`). None: `Policy.absorb()`.
+        key: makes the key from the call's arguments, the receiver of a method included.
+        ignore: names of parameters that do not count for the key.
+        typed: whether arguments of different types are different although equal, as 1 and 1.0.
+        eviction: which entry goes when there is no room, one of `memo.backends.EVICTIONS`;
+            "none": a value that does not fit is not stored (`Full`).
+        getsizeof: the size of a value, in the unit of `maxsize`.
+        stale_while_revalidate: for how long past its ttl a value is served at once while it is
+            recomputed in the background (RFC 5861).
+        stale_if_error: for how long past its ttl a value is served if recomputing it raises
+            (RFC 5861).
+        refresh_after: fraction of the ttl after which a hit starts a recomputation in the
+            background.
+        jitter: up to this fraction of the ttl is taken off at random.
+        should_cache: whether a value is to be stored.
+        cache_exceptions: exception types that are remembered, each with its lifetime.
+        copy: applied to each value handed out, for callers that change what they get.
+        single_flight: whether calls wait for a running call with the same key.
+        timer: gives seconds; the clock of all of the above. None: monotonic time.
+        name: what messages call the function.
+        version: changes the function's identity on a store it shares with others.
+
+    Raises:
+        TypeError, ValueError: an option that cannot be; the message names it, its value, and
+            what is allowed. Generator functions cannot be cached.
+    """
 
     __name__ = "cached"
 
     @overload
-    def __call__(  # type: ignore[overload-overlap]  # the first that fits is taken
+    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
         self, func: Callable[P, Coroutine[Any, Any, R]], /
     ) -> AsyncCachedFunction[P, R]: ...
     @overload
@@ -549,42 +584,7 @@ class _Cached:
         name: str | None = None,
         version: Any = None,
     ) -> Any:
-        """Memoize a function or method, sync or async.
-
-        Args:
-            func: the function; without it, a decorator with these options is returned.
-            ttl: how long a value is fresh: seconds, a timedelta, text ("90s", "5m", "1h30m"), or a
-                function of the value giving one of these. None: for ever.
-            maxsize: the most entries kept, 1024 unless said otherwise; with `getsizeof` the largest
-                sum of sizes. None: no bound; 0: nothing is ever stored. Of a method: per instance.
-            backend: where entries are kept: a backend, a `cachetools.Cache` or a mutable mapping.
-                None: a memory of the function's own.
-            policy: what is done about each cache error (`Policy`). None: `Policy.absorb()`.
-            key: makes the key from the call's arguments, the receiver of a method included.
-            ignore: names of parameters that do not count for the key.
-            typed: whether arguments of different types are different although equal, as 1 and 1.0.
-            eviction: which entry goes when there is no room, one of `memo.backends.EVICTIONS`;
-                "none": a value that does not fit is not stored (`Full`).
-            getsizeof: the size of a value, in the unit of `maxsize`.
-            stale_while_revalidate: for how long past its ttl a value is served at once while it is
-                recomputed in the background (RFC 5861).
-            stale_if_error: for how long past its ttl a value is served if recomputing it raises
-                (RFC 5861).
-            refresh_after: fraction of the ttl after which a hit starts a recomputation in the
-                background.
-            jitter: up to this fraction of the ttl is taken off at random.
-            should_cache: whether a value is to be stored.
-            cache_exceptions: exception types that are remembered, each with its lifetime.
-            copy: applied to each value handed out, for callers that change what they get.
-            single_flight: whether calls wait for a running call with the same key.
-            timer: gives seconds; the clock of all of the above. None: monotonic time.
-            name: what messages call the function.
-            version: changes the function's identity on a store it shares with others.
-
-        Raises:
-            TypeError, ValueError: an option that cannot be; the message names it, its value, and
-                what is allowed. Generator functions cannot be cached.
-        """
+        """Decorate `func`, or return a decorator with these options; see `cached`."""
         options = Options.of(
             ttl=ttl,
             maxsize=maxsize,
@@ -621,6 +621,7 @@ class _Cached:
         return "cached"
 
 
+_Cached.__call__.__qualname__ = "cached"  # what Python calls it in messages
 cached: Final = _Cached()
 Cache.decorate = AsyncCache.decorate = staticmethod(cached)
 

@@ -34,6 +34,9 @@ class _Mark:
         return f"<{self.name}>"
 
 
+#: Under another name, so that even `len` itself can be cached.
+_len: Final = len
+
 _KEYWORDS: Final = _Mark("keywords")
 _TYPES: Final = _Mark("types")
 _FROZEN: Final = _Mark("frozen")
@@ -164,7 +167,7 @@ class Keys:
             NotAccepted: the call does not fit the signature.
             Exception: what the user's `key` raised, or the hash of an argument.
         """
-        if len(args) == self._exactly and not kwargs:
+        if _len(args) == self._exactly and not kwargs:
             try:
                 hash(args)
             except TypeError:
@@ -198,14 +201,14 @@ class Keys:
 
     def _by_position(self, args: tuple[Any, ...], given: dict[str, Any]) -> list[Any]:
         """All that has a position; what is used of `given` is taken out of it."""
-        positional = list(args[: len(self._positional)])
-        rest = args[len(self._positional) :]
+        positional = list(args[: _len(self._positional)])
+        rest = args[_len(self._positional) :]
         if rest and self._rest is None:
             raise NotAccepted(self._positional[-1][0] if self._positional else "*args")
-        for name, _, named in self._positional[: len(positional)]:
+        for name, _, named in self._positional[: _len(positional)]:
             if named and name in given:
                 raise NotAccepted(name)  # given twice
-        for name, default, named in self._positional[len(positional) :]:
+        for name, default, named in self._positional[_len(positional) :]:
             value = given.pop(name, default) if named else default
             if value is _OMITTED:
                 raise NotAccepted(name)
@@ -219,7 +222,7 @@ class Keys:
     def _without_defaults(self, positional: list[Any]) -> list[Any]:
         """`positional` without the defaults, and the ignored, at its end."""
         while positional:
-            place = len(positional) - 1
+            place = _len(positional) - 1
             default = self._positional[place][1]
             if place not in self._ignored_places and not _is_default(positional[-1], default):
                 break

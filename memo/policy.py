@@ -172,12 +172,14 @@ class Policy:
     @classmethod
     def strict(cls, **changes: Any) -> Policy:
         """What went wrong in the cache is raised: `full=RAISE, failed=RAISE`."""
-        return cls(**{"full": RAISE, "failed": RAISE} | changes)
+        fields: dict[str, Any] = {"full": RAISE, "failed": RAISE}
+        return cls(**(fields | changes))
 
     @classmethod
     def cache_only(cls, **changes: Any) -> Policy:
         """The function is never called for want of an entry: `miss=RAISE, expired=RAISE`."""
-        return cls(**{"miss": RAISE, "expired": RAISE} | changes)
+        fields: dict[str, Any] = {"miss": RAISE, "expired": RAISE}
+        return cls(**(fields | changes))
 
     def action(self, error: CacheError) -> Decision:
         """What to do about `error`.

@@ -44,6 +44,8 @@ class Receivers(Generic[C]):
         #: The cache of each receiver that is held weakly, by `id`. An id is not given to another
         #: object before the callback of the weak reference has taken it out of here.
         self.caches: dict[int, C] = {}
+        #: The caches that receivers keep themselves.
+        self._kept: dict[int, weakref.ref[C]] = {}
         #: Counts of receivers that are gone.
         self.past = Stats()
         self._gone: collections.deque[C] = collections.deque()
@@ -104,10 +106,11 @@ class Receivers(Generic[C]):
             return cache
 
     def live(self) -> list[C]:
-        """The caches of all receivers that are held weakly."""
+        """The caches of all receivers that are alive."""
         self._bury()
         with self._lock:
-            return list(self.caches.values())
+            kept = [ref() for ref in list(self._kept.values())]
+            return [*self.caches.values(), *(cache for cache in kept if cache is not None)]
 
     def _departure(self, number: int) -> Callable[[Any], None]:
         # The callback may run at any point of any thread, also within the lock.
@@ -142,21 +145,35 @@ class Receivers(Generic[C]):
                 "__weakref__ slot"
             ) from None
         kept = names.get(_ATTRIBUTE)
-        if type(kept) is not _Kept or kept.owner != id(receiver):
-            kept = names[_ATTRIBUTE] = _Kept(id(receiver))
+        if type(kept) is not _Kept or kept.home is not names:
+            kept = names[_ATTRIBUTE] = _Kept(names)
         cache = kept.caches.get(self)
         if cache is None:
             cache = kept.caches[self] = self._make()
+            self._kept[id(cache)] = weakref.ref(cache, self._loss(id(cache), cache.stats))
         return cache
+
+    def _loss(self, number: int, stats: Stats) -> Callable[[Any], None]:
+        kept, past = self._kept, self.past
+
+        def lost(ref: Any) -> None:
+            del ref, kept[number]
+            past.add(stats)
+
+        return lost
 
 
 class _Kept:
-    """The caches of one instance, in its `__dict__`; a copy of the instance starts with none."""
+    """The caches of one instance, in its `__dict__`; a copy of the instance starts with none.
 
-    __slots__ = ("caches", "owner")
+    `home` is that `__dict__`, by which a copy that was given the very same object is known: as this
+    keeps it alive, no other one can have its identity.
+    """
 
-    def __init__(self, owner: int = 0) -> None:
-        self.owner = owner
+    __slots__ = ("caches", "home")
+
+    def __init__(self, home: dict[str, Any] | None = None) -> None:
+        self.home = home
         self.caches: dict[Receivers[Any], Any] = {}
 
     def __reduce__(self) -> tuple[type[_Kept], tuple[()]]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from . import flow as flows
 from . import paths
 from .cache import build, refuse_async, unusable_key
-from .configuration import enter_fast_path
+from .configuration import bypassed, enter_fast_path
 from .errors import OperationFailed
 from .flow import Flow
 from .keys import Keys, NotAccepted
@@ -28,6 +28,27 @@ class Proxy(Protocol):
 
     def _self_forward(self, path: Callable[..., Any]) -> None:
         """Forward calls to `path` from now on."""
+
+
+class _Unstarted:
+    """Stands in for the core of a function that has not been used."""
+
+    peek = staticmethod(dict[Any, Any]().get)
+    scope = None
+    stats = None
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    @property
+    def rules(self) -> _Unstarted:
+        """Itself: it has the one rule that paths ask for."""
+        return self
+
+    def timer(self) -> float:
+        """The timer that will be."""
+        seconds: float = self._site.core.rules.timer()
+        return seconds
 
 
 class Site:
@@ -86,9 +107,9 @@ class Site:
             refuse_async(options.backend, self.name)
         self._lock = threading.RLock()
         self._core: Any = None
+        self._started = False
         self._fast: Any = None
         self._asking: Any = None
-        self._in_place: Any = None
         self._attributes: dict[str, Any] = {}
         self._proxy: weakref.ref[Proxy] | None = None
 
@@ -99,60 +120,50 @@ class Site:
         self._proxy = weakref.ref(proxy)
 
     def first_path(self) -> Callable[..., Any]:
-        """What a new proxy forwards to: it makes what depends on configuration, and goes on."""
+        """What a new proxy forwards to: a path that finds nothing, so that `open` is asked.
+
+        It has as few frames as the fast one, which counts where the first call is of a recursion.
+        """
+        return self._path(_Unstarted(self))
+
+    def _path(self, core: Any) -> Callable[..., Any]:
         if self.is_async:
+            made = paths.of_async_method if self.has_receivers else paths.of_async_function
+        else:
+            made = paths.of_method if self.has_receivers else paths.of_function
+        return self._dressed(made(self, core))
 
-            async def call_async(*args: Any, **kwargs: Any) -> Any:
-                return await self.start()(*args, **kwargs)
-
-            return self._dressed(call_async)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return self.start()(*args, **kwargs)
-
-        return self._dressed(call)
-
-    def start(self) -> Callable[..., Any]:
-        """Make the paths, unless they are made, and put one in place; returns that one."""
-        with self._lock:
-            if self._fast is None:
-                core = self.core
-                if self.is_async:
-                    made = paths.of_async_method if self.has_receivers else paths.of_async_function
-                    self._fast = self._dressed(made(self, core))
-                    self._asking = self._dressed(paths.asking_async(self, self._fast))
-                else:
-                    made = paths.of_method if self.has_receivers else paths.of_function
-                    self._fast = self._dressed(made(self, core))
-                    self._asking = self._dressed(paths.asking(self, self._fast))
-                self._exchange(self._asking)
-                self._in_place = self._asking
-                enter_fast_path(self)
-            path: Callable[..., Any] = self._in_place
-            return path
+    def _start(self) -> bool:
+        """Make what depends on configuration, unless it is made; whether to use the cache now."""
+        if not self._started:
+            with self._lock:
+                if not self._started:
+                    asking = paths.asking_async if self.is_async else paths.asking
+                    self._fast = self._path(self.core)
+                    self._asking = self._dressed(asking(self, self._fast))
+                    self._exchange(self._asking)
+                    self._started = True
+            enter_fast_path(self)
+        return not bypassed()
 
     def enter_fast_path(self) -> None:
         """From now on answer without asking whether caching is on."""
-        if self._fast is not None:
-            self._exchange(self._fast)
-            self._in_place = self._fast
+        self._exchange(self._fast)
 
     def leave_fast_path(self) -> None:
         """From now on ask before each answer."""
         self._exchange(self._asking)
-        self._in_place = self._asking
 
     def becomes_method(self, owner: type) -> None:
-        """The function is an attribute of a class, which its name did not tell."""
+        """The function is an attribute of a class, which its name may not have told."""
         if self.by_key or self.binding == "static":
             return
         with self._lock:
             self.receivers.add_owner(owner)
             if not self.has_receivers:
                 self.has_receivers = True
-                self._fast = None
-                if self._core is not None:
-                    self.start()
+                self._started = False
+                self._exchange(self.first_path())
 
     def _exchange(self, path: Callable[..., Any]) -> None:
         proxy = None if self._proxy is None else self._proxy()
@@ -192,10 +203,14 @@ class Site:
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A turn for the call; None where the function is to be called without one."""
+        if not self._start():
+            return None
         return self._turn(self.core, self.keys, args, kwargs, args)
 
     def open_method(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The same for a call whose first argument may be the receiver of a method."""
+        if not self._start():
+            return None
         if args[0] in self.receivers:
             core = self.receivers.cache_of(args[0])
             return self._turn(core, self.method_keys, args[1:], kwargs, args)

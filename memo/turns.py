@@ -83,7 +83,7 @@ class Core:
         #: The store where it is our own memory, which takes a second deadline with an entry.
         self.memory: Memory | None = store if type(store) is Memory else None
         #: Looks a key up for a reader in a hurry; finds nothing where there is no way to do so.
-        self.peek: Callable[[Any], Any] = self.memory.peek if self.memory else _nothing
+        self.peek: Callable[[Any], Any] = self.memory.peek if self.memory is not None else _nothing
         self._others: dict[int, tuple[Any, Any]] = {}
 
     def answers_until(self, entry: Entry) -> float:
@@ -479,9 +479,9 @@ def refresh_behind(
         core, key, flows.reload(key, core.rules, core.stats, flight), function, args, kwargs
     )
     turn.flight = flight
-    work = functools.partial(contextvars.copy_context().run, _refresh, turn)
+    context = contextvars.copy_context()
     land = functools.partial(core.flights.land, flight, ANEW)
-    if not background.submit(Job(core, work, land)):
+    if not background.submit(Job(core, lambda: context.run(_refresh, turn), land)):
         land()
         core.fault("refreshing in the background", RuntimeError("too many refreshes wait"))
 

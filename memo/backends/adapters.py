@@ -27,7 +27,6 @@ class MappingBackend:
 
     name = "mapping"
     blocking = False
-    maxsize: float | None = None
     timer = staticmethod(time.monotonic)
 
     def __init__(self, mapping: MutableMapping[Any, Any]) -> None:
@@ -74,6 +73,11 @@ class MappingBackend:
             for key in list(self.mapping):
                 if in_scope(key, scope):
                     self.mapping.pop(key, None)
+
+    @property
+    def maxsize(self) -> float | None:
+        """None: a mapping has no bound that could be known."""
+        return None
 
     @property
     def currsize(self) -> float | None:
@@ -127,7 +131,7 @@ class CachetoolsBackend(MappingBackend):
         return n
 
     @property
-    def maxsize(self) -> float | None:  # type: ignore[override]
+    def maxsize(self) -> float | None:
         """The cache's own bound."""
         return self._cache.maxsize
 

@@ -46,6 +46,7 @@ class Backend(Protocol):
 
     def delete(self, key: Any, /) -> bool:
         """Drop what is under `key`; returns whether there was anything."""
+        ...
 
     def clear(self) -> None:
         """Drop everything."""
@@ -67,6 +68,7 @@ class AsyncBackend(Protocol):
 
     async def delete(self, key: Any, /) -> bool:
         """Drop what is under `key`; returns whether there was anything."""
+        ...
 
     async def clear(self) -> None:
         """Drop everything."""

@@ -7,7 +7,6 @@ whether it is time to look closer (`answers_until`), take the value, and mark th
 
 from __future__ import annotations
 
-import functools
 import math
 import threading
 import time
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 from ..entry import Entry, Raised
 from ..errors import Full, shown
-from ..eviction import DEFAULT, NAMES, ordering
+from ..eviction import DEFAULT, NAMES, Node, ordering
 from ..forking import mend_after_fork
 from .base import in_scope
 from .expiries import Expiries
@@ -30,15 +29,22 @@ EVICTIONS: Final = (*NAMES, "none")
 _RECLAIMED_PER_WRITE: Final = 2
 
 
-@functools.cache
-def _held_type(node_type: Any) -> type[Any]:
+def _held_type(node_type: type[Node]) -> type[Any]:
     """The node of an ordering, with room for an entry and a place in the line of expiries.
 
     The value is the node's own. `answers_until` is the moment from which a reader must look
     closer: the entry's expiry, or an earlier one where a hit is more than handing the value out.
     """
+    known = _held_types.get(node_type.__qualname__)
+    if known is not None and known.__base__ is node_type:
+        return known
     slots = ("answers_until", "created", "expires", "kept_until", "newer", "older", "tags")
-    return type("Held", (node_type,), {"__slots__": slots, "__module__": __name__})
+    made = type("Held", (node_type,), {"__slots__": slots, "__module__": __name__})
+    _held_types[node_type.__qualname__] = made
+    return made
+
+
+_held_types: dict[str, type[Any]] = {}
 
 
 class Memory:
@@ -146,7 +152,7 @@ class Memory:
             self._expiries.add(node)
         for victim in victims:
             Expiries.discard(victim)
-        return len(victims)
+        return victims.__len__()  # by method: `len` itself may be cached
 
     def delete(self, key: Any, /) -> bool:
         """Drop what is under `key`; returns whether there was anything."""
