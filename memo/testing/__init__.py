@@ -10,11 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from .faulty import AsyncFaultyBackend, Fault, FaultyBackend
     from .timer import FakeTimer
 
-__all__ = ["FakeTimer"]
+__all__ = ["AsyncFaultyBackend", "FakeTimer", "Fault", "FaultyBackend"]
 
-_HOMES: Final = {"FakeTimer": "timer"}
+_HOMES: Final = {
+    "AsyncFaultyBackend": "faulty",
+    "FakeTimer": "timer",
+    "Fault": "faulty",
+    "FaultyBackend": "faulty",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ import math
 import threading
 from datetime import timedelta
 from fractions import Fraction
+from typing import Any
 
 from ..errors import shown
 from ..freshness import Duration, seconds
@@ -53,11 +54,11 @@ class FakeTimer:
         return f"FakeTimer({self._now!r})"
 
 
-def _step(option: str, value: object) -> float:
+def _step(option: str, value: Any) -> float:
     if isinstance(value, timedelta):
         return value.total_seconds()
-    backwards = isinstance(value, int | float) and not isinstance(value, bool) and value < 0
-    amount = -seconds(option, -value) if backwards else seconds(option, value)  # type: ignore[operator]
+    back = isinstance(value, int | float) and value < 0
+    amount = seconds(option, -value) if back else seconds(option, value)
     if not math.isfinite(amount):
         raise ValueError(f"{option}={shown(value)}: must be finite")
-    return amount
+    return -amount if back else amount
