@@ -1,0 +1,7 @@
+"""`python -m memo` is the command `memo`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,144 @@
+"""The short act: the same four errors under other policies, one call each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..backends import Memory
+from ..decorator import cached
+from ..errors import CacheError, Expired, Full, Miss, OperationFailed
+from ..policy import STALE, Policy, fallback, raise_as
+from ..testing import FaultyBackend
+from .client import Client
+from .server import TokenServer
+from .tokens import Token
+
+__all__ = ["Line", "TokenRefreshError", "play"]
+
+
+class TokenRefreshError(Exception):
+    """The error of a program that does not want to know about caches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one policy did about one error.
+
+    Attributes:
+        policy: as it is written.
+        trouble: what was the matter with the cache.
+        outcome: what the caller got.
+        asked: how many tokens the endpoint issued for it.
+        held: whether all of this is as promised.
+    """
+
+    policy: str
+    trouble: str
+    outcome: str
+    asked: int
+    held: bool
+
+
+class _Stage:
+    """A server, a client, and a token function over a backend of its own for each line."""
+
+    def __init__(self, server: TokenServer, client: Client, margin: float) -> None:
+        self.server = server
+        self.client = client
+        self.margin = margin
+
+    def token_of(self, policy: Policy, **options: Any) -> Any:
+        @cached(ttl=lambda token: token.expires_in - self.margin, policy=policy, **options)
+        def token_of(user: str, lifetime: float = 60.0) -> Token:
+            return self.client.issue(user, lifetime)
+
+        return token_of
+
+    def try_it(
+        self, policy: str, trouble: str, call: Callable[[], Any], promise: tuple[object, int, str]
+    ) -> Line:
+        """Make `call`; `promise` is the type it gives or raises, the tokens it costs, in words."""
+        kind, cost, words = promise
+        before = self.server.log().issued.total()
+        try:
+            got = call()
+        except (CacheError, TokenRefreshError) as error:
+            got = error
+        asked = self.server.log().issued.total() - before
+        held = type(got) is kind and asked == cost
+        if held and isinstance(got, Token):
+            held = self.client.inbox(got)["user"] == got.user
+        outcome = words if held else f"{type(got).__name__}: {got}"
+        return Line(policy, trouble, outcome, asked, held)
+
+
+@contextmanager
+def _away(backend: FaultyBackend) -> Iterator[None]:
+    backend.fail(error=ConnectionRefusedError)
+    try:
+        yield
+    finally:
+        backend.heal()
+
+
+def play(server: TokenServer, client: Client, margin: float) -> Iterator[Line]:
+    """Play it; each line comes when its call has been made."""
+    stage = _Stage(server, client, margin)
+    away, first_sight = "backend away", "not stored yet"
+
+    backend = FaultyBackend(Memory(8))
+    strict = stage.token_of(Policy.strict(), backend=backend)
+    with _away(backend):
+        yield stage.try_it(
+            "strict()", away, lambda: strict("ada"), (OperationFailed, 0, "OperationFailed")
+        )
+
+    small = stage.token_of(
+        Policy.strict(), maxsize=64, getsizeof=lambda token: len(token.access_token)
+    )
+
+    def too_large() -> Any:
+        try:
+            return small("ada")
+        except Full as full:
+            # The function had run by then, so that its token need not be lost.
+            return full if type(full.value) is Token else full.value
+
+    words = "Full, the token in its .value"
+    yield stage.try_it("strict()", "token too large", too_large, (Full, 1, words))
+
+    only = stage.token_of(Policy.cache_only())
+    short_lived = only.refresh("bob", margin + 0.15)
+    yield stage.try_it("cache_only()", first_sight, lambda: only("ada"), (Miss, 0, "Miss"))
+    time.sleep(max(0.0, short_lived.expires_in - margin) + 0.01)
+    yield stage.try_it(
+        "cache_only()",
+        "token has run out",
+        lambda: only("bob", margin + 0.15),
+        (Expired, 0, "Expired"),
+    )
+
+    own = stage.token_of(Policy(failed=raise_as(TokenRefreshError)), backend=backend)
+    with _away(backend):
+        words = "TokenRefreshError"
+        yield stage.try_it("raise_as(...)", away, lambda: own("ada"), (TokenRefreshError, 0, words))
+
+    spare = stage.token_of(Policy(failed=fallback(Memory(8))), backend=backend)
+    with _away(backend):
+        words = "the token, both times"
+        yield stage.try_it(
+            "fallback(Memory())",
+            away,
+            lambda: spare("ada") and spare("ada"),
+            (Token, 1, words),
+        )
+
+    stale = stage.token_of(Policy(failed=STALE), backend=backend)
+    stale("ada")
+    with _away(backend):
+        words = "the token as last seen"
+        yield stage.try_it("failed=STALE", away, lambda: stale("ada"), (Token, 0, words))
