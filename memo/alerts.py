@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import Final
 
 from .errors import CacheError, OperationFailed
+from .forking import ForkableLock
 
 __all__ = ["Alerts"]
 
@@ -60,4 +60,4 @@ class Alerts:
         _log.warning("%s: %s%s", self._name, error, more, exc_info=error.__cause__)
 
 
-_lock = threading.Lock()
+_lock = ForkableLock()

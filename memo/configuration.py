@@ -6,7 +6,6 @@ fast path is registered here, and when something is switched all of them are tol
 
 from __future__ import annotations
 
-import threading
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 from .backends.resolve import adopt
 from .entry import ABSENT
 from .errors import shown
+from .forking import ForkableLock
 from .policy import Policy
 
 __all__ = ["bypass", "bypassed", "configure", "defaults", "enter_fast_path", "warn_once"]
@@ -51,7 +51,7 @@ class _Bypass:
 
 defaults = _Defaults()
 _bypassing: ContextVar[_Bypass | None] = ContextVar("memo_bypassing", default=None)
-_lock = threading.Lock()
+_lock = ForkableLock()
 _bypasses = 0
 _fast: weakref.WeakSet[Switchable] = weakref.WeakSet()
 

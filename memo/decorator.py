@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sized
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -31,6 +31,7 @@ from .entry import ABSENT, Outcome
 from .errors import shown
 from .flow import Flow
 from .freshness import Duration
+from .keys import check_keys
 from .options import Options
 from .policy import Policy
 from .prewarm import Prewarmed, Progress, prewarm, prewarm_async
@@ -221,7 +222,8 @@ class _Bound(functools.partial):  # type: ignore[type-arg]
 
     def prewarm(self, calls: Iterable[tuple[Any, ...]], **options: Any) -> Any:
         receiver = self.args[0]
-        return self.func.prewarm(((receiver, *call) for call in calls), **options)
+        bound: Iterable[Any] = ((receiver, *call) for call in calls)
+        return self.func.prewarm(list(bound) if isinstance(calls, Sized) else bound, **options)
 
     def cache_info(self) -> CacheInfo:
         return self.func._self_info(self.args[0])  # type: ignore[no-any-return]  # noqa: SLF001
@@ -602,6 +604,8 @@ class _Cached:
             single_flight=single_flight,
             timer=timer,
         )
+        ignore = ignore if isinstance(ignore, str) else _listed(ignore)
+        check_keys(typed=typed, ignore=ignore, key=key)
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name={shown(name)}: takes a str")
 
@@ -624,6 +628,11 @@ class _Cached:
 _Cached.__call__.__qualname__ = "cached"  # what Python calls it in messages
 cached: Final = _Cached()
 Cache.decorate = AsyncCache.decorate = staticmethod(cached)
+
+
+def _listed(ignore: Any) -> Any:
+    """`ignore` as a tuple, so that it can be gone through more than once."""
+    return tuple(ignore) if isinstance(ignore, Iterable) else ignore
 
 
 def _check_decoratable(func: Any) -> None:

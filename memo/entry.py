@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from types import TracebackType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackType
 from typing import Any, Final, Literal, NamedTuple
 
 from .errors import twin
 
-__all__ = ["ABSENT", "FOREVER", "Entry", "Outcome", "Raised", "Status"]
+__all__ = ["ABSENT", "FOREVER", "USED_UP", "Entry", "Outcome", "Raised", "Status"]
+
+#: Results that can be used once: neither stored nor shared.
+USED_UP: Final = frozenset({CoroutineType, GeneratorType, AsyncGeneratorType})
 
 #: The expiry of an entry that never expires, in seconds. One object, so that `is` finds it.
 FOREVER: Final = math.inf

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import threading
 from contextvars import ContextVar
 from typing import Any, Final, Generic, TypeVar
 
 from .entry import ABSENT
-from .forking import mend_after_fork
+from .forking import ForkableLock, mend_after_fork
 
 __all__ = ["ANEW", "AsyncFlight", "AsyncFlights", "Flight", "Flights"]
 
@@ -125,19 +124,29 @@ class Flight(_Flight):
         self.landed: threading.Event | None = None
 
 
-#: Which flight each waiting thread waits for, process-wide.
-_waiting: dict[int, Flight] = {}
-_waiting_lock = threading.Lock()
+class _Waiting:
+    """Which flight each waiting thread waits for, process-wide."""
+
+    def __init__(self) -> None:
+        self.after_fork_in_child()
+        mend_after_fork(self)
+
+    def after_fork_in_child(self) -> None:
+        """Nobody waits in a new process."""
+        self.lock = threading.Lock()
+        self.flights: dict[int, Flight] = {}
+
+    def leads_to(self, thread: int, flight: Flight) -> bool:
+        """Whether `flight` waits, directly or not, for what `thread` does."""
+        following: Flight | None = flight
+        while following is not None:
+            if following.owner == thread:
+                return True
+            following = self.flights.get(following.owner)
+        return False
 
 
-def _leads_to_me(flight: Flight) -> bool:
-    me = threading.get_ident()
-    following: Flight | None = flight
-    while following is not None:
-        if following.owner == me:
-            return True
-        following = _waiting.get(following.owner)
-    return False
+_waiting: Final = _Waiting()
 
 
 class Flights(_Table[Flight]):
@@ -183,16 +192,16 @@ class Flights(_Table[Flight]):
         Returns `ABSENT` at once where waiting would never end.
         """
         me = threading.get_ident()
-        with _waiting_lock:
-            if _leads_to_me(flight):
+        with _waiting.lock:
+            if _waiting.leads_to(me, flight):
                 return ABSENT
-            _waiting[me] = flight
+            _waiting.flights[me] = flight
         try:
             if flight.landed is not None:
                 flight.landed.wait()
         finally:
-            with _waiting_lock:
-                _waiting.pop(me, None)
+            with _waiting.lock:
+                _waiting.flights.pop(me, None)
         return flight.result
 
     def land(self, flight: Flight, result: Any) -> None:
@@ -367,15 +376,5 @@ def _call_in(loop: asyncio.AbstractEventLoop, callback: Any, *args: Any) -> None
         loop.call_soon_threadsafe(callback, *args)
 
 
-_graph_lock = threading.Lock()
-
-
-def _after_fork_in_child() -> None:
-    global _waiting_lock, _graph_lock  # noqa: PLW0603 - the parent's may be held for ever
-    _waiting_lock = threading.Lock()
-    _graph_lock = threading.Lock()
-    _waiting.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+#: Guards every `AsyncFlight.awaits`.
+_graph_lock: Final = ForkableLock()

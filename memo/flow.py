@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from .entry import Entry, Outcome, Raised, Status
+from .entry import USED_UP, Entry, Outcome, Raised, Status
 from .errors import CacheError, Expired, Full, Miss, OperationFailed, shown
 from .freshness import Freshness
 from .policy import CALL, EVICT, SKIP, STALE, Decision, Fallback, Policy, RaiseAs
@@ -284,7 +284,10 @@ def reload(
         if entry is not None and rules.stores and writes:
             yield from _write(Write(key, entry, backend), rules, stats, watch)
         return loaded
-    if writes and rules.stores:
+    if type(loaded) in USED_UP:
+        fault = TypeError(f"a {type(loaded).__name__} can be used once, and is not cached")
+        yield from _hook_failed(key, "the function's result", fault, stats)
+    elif writes and rules.stores:
         try:
             if rules.should_cache is not None and not rules.should_cache(loaded):
                 return loaded

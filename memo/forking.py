@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Protocol
 
-__all__ = ["mend_after_fork"]
+__all__ = ["ForkableLock", "mend_after_fork"]
 
 
 class Forkable(Protocol):
@@ -22,6 +23,29 @@ _known: weakref.WeakSet[Forkable] = weakref.WeakSet()
 def mend_after_fork(thing: Forkable) -> None:
     """Have `thing.after_fork_in_child()` called in every forked child, as long as it lives."""
     _known.add(thing)
+
+
+class ForkableLock:
+    """A re-entrant lock that is free in a forked child, whichever thread of the parent held it."""
+
+    __slots__ = ("__weakref__", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        mend_after_fork(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *raised: object) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Be a new lock, unless it is the forking thread itself that holds this one."""
+        if self._lock.acquire(blocking=False):
+            self._lock.release()
+        else:
+            self._lock = threading.RLock()
 
 
 def _in_child() -> None:

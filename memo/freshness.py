@@ -148,6 +148,8 @@ class Freshness:
             given = ttl(value)
             if given is None:
                 return Entry(value, now)
+            if isinstance(given, timedelta):
+                given = given.total_seconds()
             if isinstance(given, int | float) and not isinstance(given, bool) and given <= 0:
                 return None
             ttl = seconds("ttl of the value", given)

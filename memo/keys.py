@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from .errors import shown
 
-__all__ = ["Keys", "NotAccepted", "freeze"]
+__all__ = ["Keys", "NotAccepted", "check_keys", "freeze"]
 
 
 class _Mark:
@@ -120,14 +120,8 @@ class Keys:
             TypeError, ValueError: an option that cannot be; the message names it.
         """
         parameters = list(signature.parameters.values()) if signature else []
-        self._ignored = _ignored(ignore, signature)
-        if key is not None and not callable(key):
-            raise TypeError(f"key={shown(key)}: takes a callable of the function's arguments")
-        if key is not None and (self._ignored or typed):
-            option = "ignore" if self._ignored else "typed"
-            raise ValueError(f"{option} has no effect beside key: let key say what counts")
-        if not isinstance(typed, bool):
-            raise TypeError(f"typed={shown(typed)}: takes True or False")
+        check_keys(typed=typed, ignore=ignore, key=key)
+        self._ignored = _known(ignore, signature)
         self.typed = typed
         self._own = key
         self._known = signature is not None
@@ -246,21 +240,29 @@ class NotAccepted(TypeError):
     """The function does not accept these arguments; calling it says so best."""
 
 
-def _ignored(ignore: str | Iterable[str], signature: inspect.Signature | None) -> frozenset[str]:
-    names = (ignore,) if isinstance(ignore, str) else ignore
-    try:
-        wanted = frozenset(names)
-    except TypeError:
-        raise TypeError(f"ignore={shown(ignore)}: takes names of parameters") from None
-    if not wanted:
-        return wanted
+def check_keys(*, typed: object, ignore: Any, key: object) -> None:
+    """Check what can be checked of these options without a function."""
+    if key is not None and not callable(key):
+        raise TypeError(f"key={shown(key)}: takes a callable of the function's arguments")
+    if not isinstance(typed, bool):
+        raise TypeError(f"typed={shown(typed)}: takes True or False")
+    if not isinstance(ignore, str):
+        names = list(ignore) if isinstance(ignore, Iterable) else [ignore]
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError(f"ignore={shown(ignore)}: takes names of parameters")
+    if key is not None and (ignore or typed):
+        option = "ignore" if ignore else "typed"
+        raise ValueError(f"{option} has no effect beside key: let key say what counts")
+
+
+def _known(ignore: str | Iterable[str], signature: inspect.Signature | None) -> frozenset[str]:
+    """The names to ignore, each of which the function must know."""
+    wanted = frozenset((ignore,) if isinstance(ignore, str) else ignore)
     known = () if signature is None else tuple(signature.parameters)
     open_ended = signature is not None and any(
         p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values()
     )
     for name in wanted:
-        if not isinstance(name, str):
-            raise TypeError(f"ignore={shown(ignore)}: takes names of parameters")
         if name not in known and not open_ended:
             raise ValueError(
                 f"ignore={shown(ignore)}: the function has no parameter {name!r}; "

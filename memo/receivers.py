@@ -9,12 +9,12 @@ cached function gets to see. Receivers are told apart by identity, never by the 
 from __future__ import annotations
 
 import collections
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from .errors import shown
+from .forking import ForkableLock
 from .stats import Stats
 from .turns import Core
 
@@ -40,7 +40,7 @@ class Receivers(Generic[C]):
         self._make = make
         self._owners: weakref.WeakSet[type] = weakref.WeakSet()
         self._refs: dict[int, weakref.ref[Any]] = {}
-        self._lock = threading.RLock()
+        self._lock = ForkableLock()
         #: The cache of each receiver that is held weakly, by `id`. An id is not given to another
         #: object before the callback of the weak reference has taken it out of here.
         self.caches: dict[int, C] = {}

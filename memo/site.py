@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 import weakref
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ from .cache import build, refuse_async, unusable_key
 from .configuration import bypassed, enter_fast_path
 from .errors import OperationFailed
 from .flow import Flow
+from .forking import ForkableLock
 from .keys import Keys, NotAccepted
 from .options import Options
 from .receivers import Receivers
@@ -105,7 +105,7 @@ class Site:
                 )
         if not self.is_async and options.backend is not None:
             refuse_async(options.backend, self.name)
-        self._lock = threading.RLock()
+        self._lock = ForkableLock()
         self._core: Any = None
         self._started = False
         self._fast: Any = None

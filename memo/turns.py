@@ -20,7 +20,7 @@ from .backends.memory import Memory
 from .backends.resolve import adopt
 from .background import Job, background
 from .drive import advance, advance_async
-from .entry import ABSENT, Entry, Raised
+from .entry import ABSENT, USED_UP, Entry, Raised
 from .errors import CacheError, OperationFailed, shown
 from .flights import ANEW, AsyncFlight, AsyncFlights, Flight, Flights
 from .flow import (
@@ -344,6 +344,8 @@ class _Turn:
     def _land(self, result: Any) -> None:
         flight, self.flight = self.flight, None
         if flight is not None:
+            if type(result) in USED_UP:
+                result = ANEW
             try:
                 self.core.flights.land(flight, result)
             except Exception as fault:

@@ -6,7 +6,15 @@ Any object with `read(key) -> Entry | None`, `write(key, entry)`, `delete(key) -
 
 from .adapters import CachetoolsBackend, MappingBackend
 from .base import AsyncBackend, Backend
-from .memory import Memory
+from .memory import EVICTIONS, Memory
 from .null import Null
 
-__all__ = ["AsyncBackend", "Backend", "CachetoolsBackend", "MappingBackend", "Memory", "Null"]
+__all__ = [
+    "EVICTIONS",
+    "AsyncBackend",
+    "Backend",
+    "CachetoolsBackend",
+    "MappingBackend",
+    "Memory",
+    "Null",
+]

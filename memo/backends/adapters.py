@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import weakref
 from collections.abc import MutableMapping
@@ -12,7 +11,7 @@ import cachetools
 
 from ..entry import Entry
 from ..errors import Full, OperationFailed
-from ..forking import mend_after_fork
+from ..forking import ForkableLock
 from .base import in_scope
 
 __all__ = ["CachetoolsBackend", "MappingBackend", "adapted"]
@@ -31,8 +30,7 @@ class MappingBackend:
 
     def __init__(self, mapping: MutableMapping[Any, Any]) -> None:
         self.mapping = mapping
-        self._lock = threading.RLock()
-        mend_after_fork(self)
+        self._lock = ForkableLock()
 
     def read(self, key: Any, /) -> Entry | None:
         """The entry under `key`, expired or not, or None."""
@@ -83,10 +81,6 @@ class MappingBackend:
     def currsize(self) -> float | None:
         """How many entries there are."""
         return len(self.mapping)
-
-    def after_fork_in_child(self) -> None:
-        """The lock may be held by a thread that is not in this process."""
-        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {type(self.mapping).__name__}>"
@@ -142,7 +136,7 @@ class CachetoolsBackend(MappingBackend):
 
 
 _adapted: weakref.WeakValueDictionary[int, MappingBackend] = weakref.WeakValueDictionary()
-_adapted_lock = threading.Lock()
+_adapted_lock = ForkableLock()
 
 
 def adapted(mapping: MutableMapping[Any, Any]) -> MappingBackend:
