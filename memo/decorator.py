@@ -277,7 +277,7 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
             return self._self_get(instance, owner)
         return _Bound(self, instance)
 
-    def get(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+    def get(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """The cached value; never calls the function.
 
         Raises:
@@ -287,7 +287,7 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
         core, key, flow = self._self_flow(flows.get, args, kwargs, "get")
         return core.run(flow or flows.get(key, core.rules, core.stats))  # type: ignore[no-any-return]
 
-    def lookup(self, *args: P.args, **kwargs: P.kwargs) -> Outcome:
+    def lookup(self, /, *args: P.args, **kwargs: P.kwargs) -> Outcome:
         """What is cached, as an `Outcome`; raises nothing about the cache and counts nothing."""
         try:
             core, key = self._self_site.locate(args, kwargs, "lookup")
@@ -303,7 +303,7 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
             flow = flows.store(key, value, core.rules, core.stats)
         return bool(core.run(flow))
 
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Drop what is cached for `f(...)`; returns whether there was anything.
 
         A load that is under way is not stored, and later calls do not wait for it.
@@ -314,7 +314,7 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
             flow = flows.delete(key, core.rules, core.stats)
         return bool(core.run(flow))
 
-    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+    def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function now, store its result and return it.
 
         Where a load of the same key is under way, it is waited for instead.
@@ -386,7 +386,7 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
             return self._self_get(instance, owner)
         return _Bound(self, instance)
 
-    async def get(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+    async def get(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """The cached value; never calls the function.
 
         Raises:
@@ -396,7 +396,7 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
         core, key, flow = _located(self._self_site, flows.get, args, kwargs, "get")
         return await core.run(flow or flows.get(key, core.rules, core.stats))  # type: ignore[no-any-return]
 
-    async def lookup(self, *args: P.args, **kwargs: P.kwargs) -> Outcome:
+    async def lookup(self, /, *args: P.args, **kwargs: P.kwargs) -> Outcome:
         """What is cached, as an `Outcome`; raises nothing about the cache and counts nothing."""
         try:
             core, key = self._self_site.locate(args, kwargs, "lookup")
@@ -412,7 +412,7 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
             flow = flows.store(key, value, core.rules, core.stats)
         return bool(await core.run(flow))
 
-    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+    async def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Drop what is cached for `f(...)`; returns whether there was anything.
 
         A load that is under way is not stored, and later calls do not wait for it.
@@ -423,7 +423,7 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
             flow = flows.delete(key, core.rules, core.stats)
         return bool(await core.run(flow))
 
-    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+    async def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function now, store its result and return it.
 
         Where a load of the same key is under way, it is waited for instead.

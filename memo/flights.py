@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, Final, Generic, TypeVar
 
@@ -119,6 +120,7 @@ class Flight(_Flight):
 
     def __init__(self, key: Any) -> None:
         super().__init__(key)
+        #: The thread that leads it; 0 as long as it waits for one in the background.
         self.owner = threading.get_ident()
         #: Set when the result is there; made by the first follower.
         self.landed: threading.Event | None = None
@@ -160,12 +162,13 @@ class Flights(_Table[Flight]):
         return flight
 
     def try_lead(self, key: Any) -> Flight | None:
-        """Open a flight, or None where one is under way."""
+        """Open a flight that nobody leads yet, or None where one is under way."""
         with self._lock:
             under_way = self._flights.get(key)
             if under_way is not None and under_way.result is ABSENT:
                 return None
             flight = Flight(key)
+            flight.owner = 0
             self._flights[key] = flight
             return flight
 
@@ -177,7 +180,11 @@ class Flights(_Table[Flight]):
         flight = Flight(key)
         with self._lock:
             under_way = self._flights.setdefault(key, flight)
-            if under_way.result is not ABSENT:
+            if under_way is not flight and not under_way.owner:
+                # It waits for its turn in the background, where it may wait for long.
+                under_way.superseded = True
+                under_way = self._flights[key] = flight
+            elif under_way.result is not ABSENT:
                 # Landed, and still here only because its key could not be looked up any more.
                 under_way = self._flights[key] = flight
             if under_way is flight:
@@ -288,9 +295,29 @@ class AsyncFlights(_Table[AsyncFlight]):
             return flight, True
 
     @staticmethod
-    def enter(flight: AsyncFlight) -> None:
-        """Say that what runs in the present context runs inside `flight`."""
-        _inside.set(flight)
+    def leave() -> None:
+        """What runs in the present context runs inside no flight."""
+        _inside.set(None)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def inside(flight: AsyncFlight) -> Iterator[None]:
+        """What runs in the block, and in the tasks it starts, runs inside `flight`."""
+        outer = _inside.get()
+        if outer is not None and outer.result is not ABSENT:
+            outer = None
+        token = _inside.set(flight)
+        if outer is not None:
+            with _graph_lock:
+                outer.awaits.append(flight)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ValueError):  # closed from elsewhere, as an orphan
+                _inside.reset(token)
+            if outer is not None:
+                with _graph_lock:
+                    outer.awaits.remove(flight)
 
     async def follow(self, flight: AsyncFlight) -> Any:
         """Wait for the result of `flight`; `ANEW` where the caller must start anew.

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from .entry import USED_UP, Entry, Outcome, Raised, Status
-from .errors import CacheError, Expired, Full, Miss, OperationFailed, shown
+from .errors import CacheError, Expired, Full, Miss, OperationFailed, shown, twin
 from .freshness import Freshness
 from .policy import CALL, EVICT, SKIP, STALE, Decision, Fallback, Policy, RaiseAs
 from .stats import Stats
@@ -218,8 +218,7 @@ def call(key: Any, rules: Rules, stats: Stats) -> Flow:
 
     watch = yield Join(key)
     if type(watch) is Followed:
-        stats.hits += 1
-        return watch.result
+        return _follow(watch, stats)
     # Another load of the key may have ended between the read and the join.
     again = yield from _try(Read(key, backend), stats)
     if again is not None and again is not FAILED and rules.timer() < again.expires:
@@ -252,8 +251,7 @@ def _after_failed_read(error: OperationFailed, key: Any, rules: Rules, stats: St
         return Followed(_refuse(error, decision))
     watch = yield Join(key)
     if type(watch) is Followed:
-        stats.hits += 1
-        return watch
+        return Followed(_follow(watch, stats))
     stats.misses += 1
     return Followed((yield from reload(key, rules, stats, watch, writes=False)))
 
@@ -388,7 +386,8 @@ def renew(key: Any, rules: Rules, stats: Stats) -> Flow:
     """Load whatever is stored, or wait for a load under way."""
     watch = yield Join(key)
     if type(watch) is Followed:
-        return watch.result
+        result = watch.result
+        return Refusal(twin(result.error)) if type(result) is Refusal else result
     return (yield from reload(key, rules, stats, watch))
 
 
@@ -446,6 +445,16 @@ def _from_entry(key: Any, entry: Entry | None, rules: Rules, stats: Stats) -> Fl
     stats.misses += 1
     stats.expirations += entry is not None
     return Followed(_refuse(error, decision))
+
+
+def _follow(followed: Followed, stats: Stats) -> Any:
+    """The result of another caller's flow, for this one."""
+    result = followed.result
+    if type(result) is Refusal:
+        stats.misses += 1
+        return Refusal(twin(result.error))
+    stats.hits += 1
+    return result
 
 
 def _count_hit(entry: Entry, rules: Rules, stats: Stats) -> Any:

@@ -91,10 +91,23 @@ def freeze(value: Any) -> Any:
 _PLAIN: Final = frozenset({bool, int, float, complex, str, bytes, type(None)})
 
 
-def _is_default(value: Any, default: Any) -> bool:
+#: The `==` of those types and of their subclasses that do not bring one, such as a StrEnum.
+_PLAIN_EQ: Final = frozenset(kind.__eq__ for kind in _PLAIN)
+
+
+def _is_default(value: Any, default: Any, *, typed: bool) -> bool:
+    """Whether a key may leave `value` out: equal to the default as a dict's key would be.
+
+    A value and a default that are equal must never have two keys, since the tuple of arguments,
+    looked up as it stands, would find either.
+    """
     if value is default:
         return True
-    return type(value) is type(default) and type(value) in _PLAIN and bool(value == default)
+    if typed and type(value) is not type(default):
+        return False
+    if type(default) not in _PLAIN or type(value).__eq__ not in _PLAIN_EQ:
+        return False
+    return bool(value == default)
 
 
 class Keys:
@@ -184,7 +197,8 @@ class Keys:
             value = given.pop(name, default)
             if value is _OMITTED:
                 raise NotAccepted(name)
-            if not _is_default(value, default) and name not in self._ignored:
+            left_out = name in self._ignored or _is_default(value, default, typed=self.typed)
+            if not left_out:
                 named.append((name, value))
         if given:
             if self._others is None:
@@ -218,7 +232,9 @@ class Keys:
         while positional:
             place = _len(positional) - 1
             default = self._positional[place][1]
-            if place not in self._ignored_places and not _is_default(positional[-1], default):
+            if place not in self._ignored_places and not _is_default(
+                positional[-1], default, typed=self.typed
+            ):
                 break
             positional.pop()
         return positional

@@ -93,18 +93,18 @@ def of_method(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - one 
                         return node.value
         except Exception:  # noqa: S110 - the turn finds out what is wrong
             pass
-        if self is ABSENT:
-            return func(*args, **kwargs)
         own = None
+        if self is not ABSENT:
+            args = (self, *args)
         try:
-            turn: Turn | None = open_turn((self, *args), kwargs)
+            turn: Turn | None = open_turn(args, kwargs)
         except RecursionError:
             turn = None
         if turn is None:
-            return func(self, *args, **kwargs)
+            return func(*args, **kwargs)
         if not turn.answered:
             try:
-                value = func(self, *args, **kwargs)
+                value = func(*args, **kwargs)
             except BaseException as error:
                 if not turn.failed(error):
                     turn = None  # this frame is in the traceback: no cycle through the turn
@@ -175,12 +175,12 @@ def of_async_method(site: Any, core: Core) -> Callable[..., Any]:
                         return node.value
         except Exception:  # noqa: S110 - the turn finds out what is wrong
             pass
-        if self is ABSENT:
-            return await func(*args, **kwargs)
         own = None
-        turn: AsyncTurn | None = open_turn((self, *args), kwargs)
+        if self is not ABSENT:
+            args = (self, *args)
+        turn: AsyncTurn | None = open_turn(args, kwargs)
         if turn is None:
-            return await func(self, *args, **kwargs)
+            return await func(*args, **kwargs)
         answer = await turn.run()
         if type(answer) is Raised:
             try:

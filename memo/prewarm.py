@@ -92,9 +92,12 @@ async def prewarm_async(
             step(sum(counts.values()))
 
     with _shown(function.__name__, total, progress) as step:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(work(step))
+        tasks = [asyncio.create_task(work(step)) for _ in range(workers)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
     return Prewarmed(**counts)
 
 

@@ -79,7 +79,7 @@ class Site:
         signature = _signature(self.function)
         self.keys = Keys(signature, typed=typed, ignore=ignore, key=key)
         self.method_keys = self.keys
-        self.scope = _scope(self.function, version)
+        self.scope = _scope(self.function, self.name, version)
         self.receivers: Receivers[Any] = Receivers(
             getattr(self.function, "__qualname__", ""),
             getattr(self.function, "__module__", "") or "",
@@ -89,7 +89,12 @@ class Site:
         #: Whether a first argument may be a receiver with a cache of its own. With `key=` the
         #: user's key says what tells calls apart, receivers included.
         self.has_receivers = key is None and (
-            self.binding == "class" or (self.binding == "plain" and self.receivers.defined_in_class)
+            self.binding == "class"
+            or (
+                self.binding == "plain"
+                and self.receivers.defined_in_class
+                and not inspect.ismethod(self.function)
+            )
         )
         self.by_key = key is not None
         if signature is not None and signature.parameters:
@@ -211,7 +216,7 @@ class Site:
         """The same for a call whose first argument may be the receiver of a method."""
         if not self._start():
             return None
-        if args[0] in self.receivers:
+        if args and args[0] in self.receivers:
             core = self.receivers.cache_of(args[0])
             return self._turn(core, self.method_keys, args[1:], kwargs, args)
         return self._turn(self.core, self.keys, args, kwargs, args)
@@ -305,9 +310,10 @@ class _VersionScope(_Scope):
         self.function = function
 
 
-def _scope(function: Any, version: Any) -> Any:
+def _scope(function: Any, name: str, version: Any) -> Any:
     """What the keys of `function` begin with where others' keys are beside them: its identity."""
-    name = f"{_name(function)} version {version!r}" if version is not None else _name(function)
+    if version is not None:
+        name = f"{name} version {version!r}"
     mark = (id(function), repr(version))
     scope = _scopes.get(mark)
     if scope is None or scope.function is not function:

@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import functools
 import math
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -489,6 +490,10 @@ def refresh_behind(
 
 
 def _refresh(turn: Turn) -> None:
+    if turn.flight.superseded:  # the value is newer by now, or somebody loads it already
+        turn.core.flights.land(turn.flight, ANEW)
+        return
+    turn.flight.owner = threading.get_ident()
     try:
         turn.run()
     except CacheError:
@@ -551,19 +556,20 @@ class AsyncTurn(_Turn):
         flight, self.flight = self.flight, None
         if flight is None or self.alone:
             return await self._fly(flight)
-        flight.task = asyncio.get_running_loop().create_task(self._fly(flight, enters=True))
+        flight.task = asyncio.get_running_loop().create_task(self._fly(flight))
         result = await self.core.flights.follow(flight)
         if result is ANEW:
             raise asyncio.CancelledError  # the load was, by other hands than ours
         return result
 
-    async def _fly(self, flight: AsyncFlight | None, *, enters: bool = False) -> Any:
-        """Call the function and see the flow to its end, under `flight`."""
-        if enters and flight is not None:
-            AsyncFlights.enter(flight)
+    async def _fly(self, flight: AsyncFlight | None) -> Any:
+        """Call the function and see the flow to its end, inside `flight`."""
+        if flight is None:
+            return await self._finish()
         result: Any = ANEW
         try:
-            result = await self._finish()
+            with AsyncFlights.inside(flight):
+                result = await self._finish()
             return result
         finally:
             self.flight = flight
@@ -630,7 +636,8 @@ def refresh_in_task(
 
 
 async def _refresh_async(turn: AsyncTurn, flight: AsyncFlight) -> None:
-    AsyncFlights.enter(flight)
+    # What the caller is inside of does not wait for this.
+    AsyncFlights.leave()
     turn.flight = flight
     turn.alone = True  # it has its flight, and is in its task
     try:

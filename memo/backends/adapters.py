@@ -111,18 +111,27 @@ class CachetoolsBackend(MappingBackend):
             except ValueError as error:
                 if "too large" not in str(error):
                     raise
+                self._cache.pop(key, None)  # what it held is outdated
                 raise Full(key, too_large=True) from error
             return max(0, before - len(self._cache))
 
     def evict(self, n: int = 1) -> int:
-        """Drop `n` entries by the cache's own order; returns how many were dropped."""
+        """Drop `n` entries, expired ones first, then by the cache's own order; how many it were."""
+        now = self.timer()
+        dropped = 0
         with self._lock:
-            for dropped in range(n):
-                try:
-                    self._cache.popitem()
-                except KeyError:
-                    return dropped
-        return n
+            for key in list(self._cache):
+                if dropped == n:
+                    return n
+                # The base class's look-up does not count as use.
+                entry = cachetools.Cache.__getitem__(self._cache, key)
+                if type(entry) is Entry and now >= entry.expires:
+                    del self._cache[key]
+                    dropped += 1
+            while dropped < n and self._cache:
+                self._cache.popitem()
+                dropped += 1
+        return dropped
 
     @property
     def maxsize(self) -> float | None:
