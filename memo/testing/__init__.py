@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .faulty import AsyncFaultyBackend, Fault, FaultyBackend
+    from .suite import BackendSuite
     from .timer import FakeTimer
 
-__all__ = ["AsyncFaultyBackend", "FakeTimer", "Fault", "FaultyBackend"]
+__all__ = ["AsyncFaultyBackend", "BackendSuite", "FakeTimer", "Fault", "FaultyBackend"]
 
 _HOMES: Final = {
     "AsyncFaultyBackend": "faulty",
+    "BackendSuite": "suite",
     "FakeTimer": "timer",
     "Fault": "faulty",
     "FaultyBackend": "faulty",
