@@ -35,7 +35,7 @@ class Client:
         self._idle: queue.LifoQueue[HTTPConnection] = queue.LifoQueue()
 
     def issue(self, user: str, lifetime: float | None = None) -> Token:
-        """A new token for `user`, which lasts `lifetime` seconds at most.
+        """A new token for `user`, to last `lifetime` seconds.
 
         Raises:
             RefusedError, OSError, http.client.HTTPException: there is none to be had.
@@ -93,14 +93,14 @@ class AsyncClient:
         self._port = port
         self._idle: list[_Streams] = []
 
-    async def issue(self, user: str) -> Token:
-        """A new token for `user`.
+    async def issue(self, user: str, lifetime: float | None = None) -> Token:
+        """A new token for `user`, to last `lifetime` seconds.
 
         Raises:
             RefusedError, OSError: there is none to be had.
         """
         asked = time.time()
-        answer = await self._ask("POST", "/token", _form(user, None), _FORM)
+        answer = await self._ask("POST", "/token", _form(user, lifetime), _FORM)
         return _token(user, answer, asked)
 
     async def inbox(self, token: Token) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ..decorator import cached
 from ..errors import CacheError, Expired, Full, Miss, OperationFailed
 from ..policy import STALE, Policy, fallback, raise_as
 from ..testing import FaultyBackend
-from .client import Client
+from .client import Client, RefusedError
 from .server import TokenServer
 from .tokens import Token
 
@@ -66,12 +66,12 @@ class _Stage:
         before = self.server.log().issued.total()
         try:
             got = call()
-        except (CacheError, TokenRefreshError) as error:
+            if isinstance(got, Token):
+                self.client.inbox(got)  # the server takes it
+        except (CacheError, TokenRefreshError, RefusedError) as error:
             got = error
         asked = self.server.log().issued.total() - before
         held = type(got) is kind and asked == cost
-        if held and isinstance(got, Token):
-            held = self.client.inbox(got)["user"] == got.user
         outcome = words if held else f"{type(got).__name__}: {got}"
         return Line(policy, trouble, outcome, asked, held)
 

@@ -27,6 +27,7 @@ from .tokens import InvalidTokenError, sign, verify
 __all__ = ["Log", "TokenServer", "messages_of"]
 
 _SCHEME = "Bearer "
+_LONGEST = 3600.0
 
 
 @dataclass(slots=True)
@@ -58,7 +59,8 @@ class TokenServer:
 
     Args:
         slow: the shortest and the longest time that issuing a token takes, in seconds.
-        lifetime: seconds a token is good for, where the client does not ask for less.
+        lifetime: seconds a token is good for, where the client does not say for how long it wants
+            it. An hour is the most.
     """
 
     def __init__(self, *, slow: tuple[float, float] = (0.06, 0.12), lifetime: float = 1.5) -> None:
@@ -83,10 +85,10 @@ class TokenServer:
         with self._lock:
             return self._log.copy()
 
-    def issue(self, user: str, lifetime: float) -> dict[str, Any]:
+    def issue(self, user: str, lifetime: float | None) -> dict[str, Any]:
         """The answer of the token endpoint (RFC 6749, section 5.1), after a while."""
         time.sleep(random.uniform(*self._slow))
-        expires_in = min(lifetime, self._lifetime)
+        expires_in = self._lifetime if lifetime is None else min(lifetime, _LONGEST)
         token = sign(user, time.time() + expires_in, self._secret)
         with self._lock:
             self._log.issued[user] += 1
@@ -141,11 +143,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         form = parse_qs(self.rfile.read(length).decode())
-        if self.path != "/token" or "user" not in form:
+        try:
+            user = form["user"][0]
+            lifetime = float(form["lifetime"][0]) if "lifetime" in form else None
+        except (KeyError, ValueError):
             self._answer(HTTPStatus.BAD_REQUEST, {"error": "invalid_request"})
             return
-        lifetime = float(form.get("lifetime", ["inf"])[0])
-        self._answer(HTTPStatus.OK, self.server.office.issue(form["user"][0], lifetime))
+        if self.path != "/token":
+            self._answer(HTTPStatus.NOT_FOUND, {"error": "not_found"})
+            return
+        self._answer(HTTPStatus.OK, self.server.office.issue(user, lifetime))
 
     def do_GET(self) -> None:
         if self.path != "/inbox":

@@ -197,7 +197,7 @@ def _play_async(story: Story, screen: Screen, server: TokenServer) -> Row:
 
             @cached(ttl=lambda token: token.expires_in - MARGIN)
             async def token_of(user: str) -> Token:
-                return await client.issue(user)
+                return await client.issue(user, 60.0)
 
             async def request(user: str) -> None:
                 started = time.perf_counter()
@@ -261,8 +261,14 @@ def _checks(story: Story) -> list[Check]:
             tasks.tokens == len(USERS) and tasks.misses == len(USERS),
         ),
         Check(
-            "hits + misses is the number of calls, in each act",
-            all((row.hits or 0) + (row.misses or 0) == row.requests for row in cached_rows),
+            "in each act hits + misses is the number of calls, and a miss is a token issued",
+            all(
+                row.hits is not None
+                and row.misses is not None
+                and row.hits + row.misses == row.requests
+                and row.misses + again == row.tokens
+                for row, again in zip(cached_rows, renewed[1:], strict=True)
+            ),
         ),
         Check(
             "met and absorbed: "
@@ -305,11 +311,13 @@ def _log_lines() -> Iterator[list[str]]:
             lines.append(record.getMessage())
 
     logger = logging.getLogger("memo")
-    handler, propagate = Keep(), logger.propagate
+    handler, propagate, level = Keep(), logger.propagate, logger.level
     logger.addHandler(handler)
     logger.propagate = False
+    logger.setLevel(logging.WARNING)
     try:
         yield lines
     finally:
+        logger.setLevel(level)
         logger.propagate = propagate
         logger.removeHandler(handler)
