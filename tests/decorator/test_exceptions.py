@@ -131,7 +131,7 @@ def test_a_context_of_the_users_own_stays(colour) -> None:
     @colour.cached
     def f(chained):
         try:
-            raise KeyError("inner")
+            raise KeyError("inner")  # noqa: TRY301 - to be handled here is its purpose
         except KeyError as inner:
             if chained:
                 raise ValueError("outer") from inner
@@ -153,7 +153,7 @@ def test_a_call_while_another_exception_is_handled_has_that_context() -> None:
 
     def handle(error):
         try:
-            raise error  # noqa: TRY301 - to be handled here is its purpose
+            raise error
         except KeyError:
             f()
 
