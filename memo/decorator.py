@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sized
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping, Sized
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -604,7 +604,8 @@ class _Cached:
             single_flight=single_flight,
             timer=timer,
         )
-        ignore = ignore if isinstance(ignore, str) else _listed(ignore)
+        if isinstance(ignore, Iterator):
+            ignore = tuple(ignore)
         check_keys(typed=typed, ignore=ignore, key=key)
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name={shown(name)}: takes a str")
@@ -628,11 +629,6 @@ class _Cached:
 _Cached.__call__.__qualname__ = "cached"  # what Python calls it in messages
 cached: Final = _Cached()
 Cache.decorate = AsyncCache.decorate = staticmethod(cached)
-
-
-def _listed(ignore: Any) -> Any:
-    """`ignore` as a tuple, so that it can be gone through more than once."""
-    return tuple(ignore) if isinstance(ignore, Iterable) else ignore
 
 
 def _check_decoratable(func: Any) -> None:
