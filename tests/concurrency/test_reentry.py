@@ -319,12 +319,12 @@ def test_who_caused_a_refresh_waits_for_it():
 
     def visit():
         assert load("k") == 1  # stale, and sets off the refresh
+        until(lambda: len(executions) == 2)
         return load.refresh("k")
 
     assert load("k") == 1
     now[0] = 15
     crew = Crew([visit])
-    until(lambda: len(executions) > 1)
     until(lambda: following() == 1 or not crew.threads[0].is_alive())
     gate.set()
     assert crew.join() == [2]
