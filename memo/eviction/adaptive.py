@@ -289,14 +289,15 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
     def _look(self) -> int:
         """Bring the horizon up to date, and return it."""
         oldest = self._sweep()
-        horizon = self._horizon
         earliest = self._epoch if oldest is None else oldest.epoch + 1
-        most = TESTS * len(self.table)
-        while horizon < earliest or (self._testing > most and horizon <= self._epoch):
-            self._testing -= self._tested.pop(horizon, 0)
-            horizon += 1
-        self._horizon = horizon
-        return horizon
+        while self._horizon < earliest:
+            self._end_tests()
+        return self._horizon
+
+    def _end_tests(self) -> None:
+        """The earliest epoch's tests are over."""
+        self._testing -= self._tested.pop(self._horizon, 0)
+        self._horizon += 1
 
     def _bury(self, node: RingNode) -> None:
         if node.state == DEMOTED:
@@ -357,6 +358,8 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         entries = len(self.table)
         self._epoch += 1
         self._left = max(entries // EPOCHS - 1, 0)
+        while self._testing > TESTS * entries:
+            self._end_tests()
         if self._ghosts and entries > len(self._ghosts):
             self._summon()
 

@@ -64,7 +64,7 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         if maxsize < 0:
             raise ValueError("maxsize must be non-negative")
         if getsizeof is not None:
-            self.getsizeof = getsizeof  # type: ignore[assignment, method-assign]
+            self.__dict__["getsizeof"] = getsizeof
         self.table = {}
         self.evictions = 0
         self._maxsize = maxsize
