@@ -47,8 +47,7 @@ class LiveScreen:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
         self._width = min(self._console.width, _WIDEST)
-        self._unicode = self._console.encoding.startswith("utf")
-        self._spinner = Spinner("dots" if self._unicode else "line", style="cyan")
+        self._spinner = Spinner("dots", style="cyan")
         self._live: Live | None = None
         self._met: dict[type[CacheError], CacheError] = {}
         self._lock = threading.Lock()
@@ -86,16 +85,15 @@ class LiveScreen:
             self._show(self._policies(shown))
         return shown
 
-    def summary(self, checks: list[Check], closing: str) -> None:
+    def summary(self, checks: list[Check], verdict: str) -> None:
         """What held, and what did not."""
         self.close()
-        right, wrong = ("✓", "✗") if self._unicode else ("ok", "NO")
         grid = Table.grid(padding=(0, 1))
         for check in checks:
-            mark = Text(right, "bold green") if check.held else Text(wrong, "bold red")
+            mark = Text("✓", "bold green") if check.held else Text("✗", "bold red")
             grid.add_row(mark, Text(check.text, "" if check.held else "bold red"))
         held = all(check.held for check in checks)
-        self._console.print(self._panel(grid, closing, "green" if held else "red"))
+        self._console.print(self._panel(grid, verdict, "green" if held else "red"))
 
     def close(self) -> None:
         """Leave the picture as it is, and give the terminal back."""
@@ -105,8 +103,8 @@ class LiveScreen:
 
     def _start(self) -> None:
         self.close()
-        self._live = Live(console=self._console, auto_refresh=False)
-        self._live.start()
+        self._live = live = Live(console=self._console, auto_refresh=False)
+        live.start()
 
     def _show(self, picture: RenderableType) -> None:
         if self._live is not None:
@@ -154,8 +152,7 @@ class LiveScreen:
         if rate is None:
             return Text()
         hits = round(_BAR * rate)
-        full, rest = ("█", "░") if self._unicode else ("#", ".")
-        return Text.assemble((full * hits, "green"), (rest * (_BAR - hits), "yellow"))
+        return Text.assemble(("█" * hits, "green"), ("░" * (_BAR - hits), "yellow"))
 
     def _errors(self, story: Story) -> Table:
         table = self._table()

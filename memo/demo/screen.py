@@ -36,7 +36,8 @@ _WIDTH = 78
 def screen_for(*, plain: bool) -> Screen:
     """The screen that standard output can show."""
     out = sys.stdout
-    drawable = out.isatty() and os.environ.get("TERM") != "dumb"
+    unicode = (out.encoding or "").lower().startswith("utf")
+    drawable = unicode and out.isatty() and os.environ.get("TERM") != "dumb"
     hint = ""
     try:
         from .live import LiveScreen
@@ -115,12 +116,12 @@ class PlainScreen:
     def close(self) -> None:
         """Nothing is held."""
 
-    def summary(self, checks: list[Check], closing: str) -> None:
+    def summary(self, checks: list[Check], verdict: str) -> None:
         """What held, and what did not."""
         self._write("")
         for check in checks:
             self._write(f"{'ok' if check.held else 'NO'}  {check.text}")
-        self._write("", closing)
+        self._write("", verdict)
 
     def _table(self, rows: list[list[str]]) -> None:
         for row in [HEADINGS, *rows]:

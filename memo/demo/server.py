@@ -135,7 +135,7 @@ class _Listener(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Listener
+    server: _Listener  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"  # connections stay open
     wbufsize = -1  # an answer leaves in one packet
     disable_nagle_algorithm = True  # and at once

@@ -62,6 +62,7 @@ class Screen(Protocol):
 
     def policies(self, lines: Iterator[Line]) -> list[Line]:
         """The act of the policies, line by line as they come; returns them."""
+        ...
 
     def summary(self, checks: list[Check], verdict: str) -> None:
         """What held, and what did not."""
