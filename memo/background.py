@@ -63,12 +63,13 @@ class Background:
         self._changed = threading.Condition(threading.Lock())
         self._threads = 0
         self._free = 0
-        self._closed = False
+        #: Whether the program is exiting, and no job is taken any more.
+        self.closed = False
 
     def submit(self, job: Job) -> bool:
         """Have `job` run soon; False where it cannot be taken: too many wait, or it is closed."""
         with self._changed:
-            if self._closed or len(self._jobs) >= self._most:
+            if self.closed or len(self._jobs) >= self._most:
                 return False
             self._jobs.append(job)
             if self._free >= len(self._jobs) or self._threads >= self._workers:
@@ -92,11 +93,11 @@ class Background:
             with self._changed:
                 until = time.monotonic() + self._idle
                 self._free += 1
-                while not self._jobs and not self._closed:
+                while not self._jobs and not self.closed:
                     if not self._changed.wait(until - time.monotonic()):
                         break
                 self._free -= 1
-                if self._closed or not self._jobs:
+                if self.closed or not self._jobs:
                     self._threads -= 1
                     return
                 job = self._jobs.popleft()
@@ -130,7 +131,7 @@ class Background:
     def close(self) -> None:
         """Drop what waits, and wait a moment for what runs."""
         with self._changed:
-            self._closed = True
+            self.closed = True
             self._jobs.clear()
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._running, self._grace)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -19,7 +19,8 @@ from .errors import shown
 from .forking import ForkableLock
 from .policy import Policy
 
-__all__ = ["bypass", "bypassed", "configure", "defaults", "enter_fast_path", "warn_once"]
+__all__ = ["bypass", "bypassed", "configure", "configured", "defaults", "enter_fast_path"]
+__all__ += ["restore", "warn_once"]
 
 
 class _Defaults:
@@ -28,6 +29,8 @@ class _Defaults:
     backend: Any = None
     policy: Policy | None = None
     enabled: bool = True
+    #: The clock of private memories whose function has none of its own; set by tests.
+    timer: Callable[[], float] | None = None
 
 
 class Switchable(Protocol):
@@ -87,6 +90,20 @@ def configure(
             defaults.enabled = enabled
             if not enabled:
                 _slow_all()
+
+
+def configured() -> dict[str, Any]:
+    """What has been set until now, for `restore`."""
+    return dict(vars(defaults))
+
+
+def restore(settings: dict[str, Any]) -> None:
+    """Have what was set, by `configure` or otherwise, be as it was when `configured` told it."""
+    with _lock:
+        vars(defaults).clear()
+        vars(defaults).update(settings)
+        _warned.clear()
+        _slow_all()
 
 
 @contextmanager

@@ -92,6 +92,28 @@ class _Proxy(_Base):
     def __wrapped__(self, path: Callable[..., Any]) -> None:
         self._self_forward(path)
 
+    # What a function is made of is the user's function's, not the path's.
+    @property
+    def __code__(self) -> Any:
+        own = getattr(self._self_site.function, "__code__", None)
+        return own or self._self_site.path.__code__
+
+    @property
+    def __defaults__(self) -> Any:
+        return self._self_site.function.__defaults__
+
+    @property
+    def __kwdefaults__(self) -> Any:
+        return self._self_site.function.__kwdefaults__
+
+    @property
+    def __globals__(self) -> Any:
+        return self._self_site.function.__globals__
+
+    @property
+    def __closure__(self) -> Any:
+        return self._self_site.function.__closure__
+
     # Identity: a decorated function is itself alone, whatever stands behind it at present.
     __hash__ = object.__hash__
     __eq__ = object.__eq__
@@ -251,6 +273,9 @@ class _Bound(functools.partial):  # type: ignore[type-arg]
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return self
 
+
+# After the class statement, which would overwrite it.
+_Bound.__module__ = property(lambda self: self.func.__module__)  # type: ignore[assignment]
 
 #: Parts of the handle that take the arguments of a call, receiver first.
 _HANDLE: Final = {"get", "lookup", "invalidate", "refresh", "cache_key"}

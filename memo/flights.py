@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextvars import ContextVar
 from typing import Any, Final, Generic, TypeVar
 
@@ -319,6 +319,21 @@ class AsyncFlights(_Table[AsyncFlight]):
                 with _graph_lock:
                     outer.awaits.remove(flight)
 
+    def fly(self, flight: AsyncFlight, load: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run `load` in a task of its own, and see to it that `flight` lands with it."""
+        task = asyncio.get_running_loop().create_task(load)
+
+        def landed(task: asyncio.Task[Any]) -> None:
+            if flight.result is ABSENT:  # cancelled before its first step
+                self.land(flight, ANEW)
+            if not task.cancelled():
+                task.exception()  # an exit or interrupt, which the loop has raised by itself
+
+        if flight.result is ABSENT:
+            flight.task = task
+        task.add_done_callback(landed)
+        return task
+
     async def follow(self, flight: AsyncFlight) -> Any:
         """Wait for the result of `flight`; `ANEW` where the caller must start anew.
 
@@ -383,6 +398,7 @@ class AsyncFlights(_Table[AsyncFlight]):
             finally:
                 for landed in waiters:
                     _call_in(landed.get_loop(), _wake, landed)
+        flight.task = None  # it knows its context, which knows the flight: no cycle
 
 
 def _wake(landed: asyncio.Future[None]) -> None:

@@ -557,7 +557,8 @@ def _drop(step: type[Delete | Clear], key: Any, rules: Rules, stats: Stats) -> F
         if not (isinstance(decision, Fallback) or decision in {CALL, STALE}):
             refusal = _refuse(error, decision)
     for other in _standbys(rules):
-        yield from _try(step(key, other), stats)
+        dropped = yield from _try(step(key, other), stats)
+        done = done or (dropped is not FAILED and dropped)
     return done if refusal is None else refusal
 
 

@@ -20,7 +20,7 @@ from .options import Options
 from .receivers import Receivers
 from .turns import AsyncCore, AsyncTurn, SyncCore, Turn
 
-__all__ = ["KeylessError", "Site"]
+__all__ = ["KeylessError", "Site", "reset"]
 
 
 class Proxy(Protocol):
@@ -80,11 +80,7 @@ class Site:
         self.keys = Keys(signature, typed=typed, ignore=ignore, key=key)
         self.method_keys = self.keys
         self.scope = _scope(self.function, self.name, version)
-        self.receivers: Receivers[Any] = Receivers(
-            getattr(self.function, "__qualname__", ""),
-            getattr(self.function, "__module__", "") or "",
-            functools.partial(self._build, own=True),
-        )
+        self.receivers = self._receivers()
         self.owns = self.receivers.caches
         #: Whether a first argument may be a receiver with a cache of its own. With `key=` the
         #: user's key says what tells calls apart, receivers included.
@@ -113,6 +109,7 @@ class Site:
         self._lock = ForkableLock()
         self._core: Any = None
         self._started = False
+        self._in_place: Any = None
         self._fast: Any = None
         self._asking: Any = None
         self._attributes: dict[str, Any] = {}
@@ -129,7 +126,9 @@ class Site:
 
         It has as few frames as the fast one, which counts where the first call is of a recursion.
         """
-        return self._path(_Unstarted(self))
+        path = self._path(_Unstarted(self))
+        self._in_place = self._in_place or path
+        return path
 
     def _path(self, core: Any) -> Callable[..., Any]:
         if self.is_async:
@@ -153,11 +152,28 @@ class Site:
 
     def enter_fast_path(self) -> None:
         """From now on answer without asking whether caching is on."""
-        self._exchange(self._fast)
+        if self._started:
+            self._exchange(self._fast)
 
     def leave_fast_path(self) -> None:
         """From now on ask before each answer."""
-        self._exchange(self._asking)
+        if self._started:
+            self._exchange(self._asking)
+
+    def forget(self) -> None:
+        """Be as before the first use: without caches or counts, and open to what is configured."""
+        with self._lock:
+            owners = self.receivers._owners  # noqa: SLF001 - the successor has the same ones
+            for core in self.receivers.live():
+                if core.scope is None:
+                    core.store.clear()  # an instance may keep it
+            self.receivers = self._receivers()
+            self.owns = self.receivers.caches
+            for owner in owners:
+                self.receivers.add_owner(owner)
+            self._core = self._fast = self._asking = None
+            self._started = False
+            self._exchange(self.first_path())
 
     def becomes_method(self, owner: type) -> None:
         """The function is an attribute of a class, which its name may not have told."""
@@ -170,8 +186,18 @@ class Site:
                 self._started = False
                 self._exchange(self.first_path())
 
+    @property
+    def path(self) -> Callable[..., Any]:
+        """The path in place."""
+        path: Callable[..., Any] = self._in_place
+        return path
+
     def _exchange(self, path: Callable[..., Any]) -> None:
         proxy = None if self._proxy is None else self._proxy()
+        if self._in_place is not None:
+            for name in ("__name__", "__qualname__", "__doc__", "__module__"):
+                setattr(path, name, getattr(self._in_place, name))
+        self._in_place = path
         if proxy is not None:
             proxy._self_forward(path)  # noqa: SLF001 - wrapt's prefix for a proxy's own attributes
 
@@ -195,7 +221,16 @@ class Site:
                     self._core = self._build()
         return self._core
 
+    def _receivers(self) -> Receivers[Any]:
+        return Receivers(
+            getattr(self.function, "__qualname__", ""),
+            getattr(self.function, "__module__", "") or "",
+            functools.partial(self._build, own=True),
+        )
+
     def _build(self, *, own: bool = False) -> Any:
+        with _in_use_lock:
+            _in_use.add(self)
         kind = AsyncCore if self.is_async else SyncCore
         scope = _Scope(self.name) if own else self.scope
         return build(kind, self.options, name=self.name, scope=scope)
@@ -275,6 +310,20 @@ class Site:
     def core_of(self, receiver: Any) -> Any:
         """The cache of `receiver`."""
         return self.receivers.cache_of(receiver)
+
+
+#: The sites that have a cache.
+_in_use: weakref.WeakSet[Site] = weakref.WeakSet()
+_in_use_lock = ForkableLock()
+
+
+def reset() -> None:
+    """Have every function without a backend of its own be as before its first use."""
+    with _in_use_lock:
+        sites = [site for site in _in_use if site.options.backend is None]
+        _in_use.difference_update(sites)
+    for site in sites:
+        site.forget()
 
 
 class KeylessError(Exception):

@@ -475,7 +475,7 @@ def refresh_behind(
     kwargs: dict[str, Any] | None,
 ) -> None:
     """Recompute what is under `key` in a thread of the background, unless that is going on."""
-    flight = core.flights.try_lead(key)
+    flight = None if background.closed else core.flights.try_lead(key)
     if flight is None:
         return
     turn = Turn(
@@ -556,7 +556,7 @@ class AsyncTurn(_Turn):
         flight, self.flight = self.flight, None
         if flight is None or self.alone:
             return await self._fly(flight)
-        flight.task = asyncio.get_running_loop().create_task(self._fly(flight))
+        self.core.flights.fly(flight, self._fly(flight))
         result = await self.core.flights.follow(flight)
         if result is ANEW:
             raise asyncio.CancelledError  # the load was, by other hands than ours
@@ -630,9 +630,9 @@ def refresh_in_task(
     turn = AsyncTurn(
         core, key, flows.reload(key, core.rules, core.stats, flight), function, args, kwargs
     )
-    flight.task = asyncio.get_running_loop().create_task(_refresh_async(turn, flight))
-    core.refreshes.add(flight.task)
-    flight.task.add_done_callback(core.refreshes.discard)
+    task = core.flights.fly(flight, _refresh_async(turn, flight))
+    core.refreshes.add(task)
+    task.add_done_callback(core.refreshes.discard)
 
 
 async def _refresh_async(turn: AsyncTurn, flight: AsyncFlight) -> None:

@@ -39,10 +39,12 @@ class Expiries:
     `newer` is None while it stands in no line.
     """
 
-    __slots__ = ("_lines",)
+    __slots__ = ("_lines", "_not_before")
 
     def __init__(self) -> None:
         self._lines: dict[tuple[int, int], _Line] = {}
+        #: Moments before which a search is vain: for what has expired, for what is of no use.
+        self._not_before = [FOREVER, FOREVER]
 
     def add(self, node: Any) -> None:
         """Put `node` in line, unless it never expires."""
@@ -56,6 +58,10 @@ class Expiries:
             shortest = math.ldexp(step / _STEPS, exponent)
             line = self._lines[exponent, step] = _Line(shortest)
         last = line.older
+        if last is line:
+            for dead in (0, 1):
+                first = node.created + line.shortest
+                self._not_before[dead] = min(self._not_before[dead], first)
         node.older = last
         node.newer = line
         last.newer = line.older = node
@@ -73,19 +79,30 @@ class Expiries:
 
     def first(self, now: float, *, dead: bool) -> Any:
         """A node that has expired by `now`, or None; with `dead`, one of no use to anyone."""
+        if now < self._not_before[dead]:
+            return None
+        not_before = FOREVER
         for name, line in list(self._lines.items()):
             node = line.newer
             if node is line:
                 del self._lines[name]
                 continue
             for _ in range(_LOOKS):
-                if node is line or now < node.created + line.shortest:
+                if node is line:
                     break
-                if now >= (node.kept_until if dead else node.expires):
+                sure = node.created + line.shortest
+                if now < sure:
+                    not_before = min(not_before, sure)
+                    break
+                over = node.kept_until if dead else node.expires
+                if now >= over:
                     return node
+                not_before = min(not_before, over)
                 node = node.newer
+        self._not_before[dead] = not_before
         return None
 
     def clear(self) -> None:
         """Let all nodes go."""
         self._lines.clear()
+        self._not_before = [FOREVER, FOREVER]
