@@ -106,20 +106,6 @@ def restore(settings: dict[str, Any]) -> None:
         _slow_all()
 
 
-def configured() -> dict[str, Any]:
-    """What has been set until now, for `restore`."""
-    return dict(vars(defaults))
-
-
-def restore(settings: dict[str, Any]) -> None:
-    """Have what was set, by `configure` or otherwise, be as it was when `configured` told it."""
-    with _lock:
-        vars(defaults).clear()
-        vars(defaults).update(settings)
-        _warned.clear()
-        _slow_all()
-
-
 @contextmanager
 def bypass() -> Iterator[None]:
     """Within the block, calls of cached functions go to the functions: nothing is read or stored.

@@ -326,20 +326,6 @@ def reset() -> None:
         site.forget()
 
 
-#: The sites that have a cache.
-_in_use: weakref.WeakSet[Site] = weakref.WeakSet()
-_in_use_lock = ForkableLock()
-
-
-def reset() -> None:
-    """Have every function without a backend of its own be as before its first use."""
-    with _in_use_lock:
-        sites = [site for site in _in_use if site.options.backend is None]
-        _in_use.difference_update(sites)
-    for site in sites:
-        site.forget()
-
-
 class KeylessError(Exception):
     """The arguments given to a handle cannot be a key."""
 
