@@ -172,6 +172,14 @@ class Flights(_Table[Flight]):
             self._flights[key] = flight
             return flight
 
+    def claim(self, flight: Flight) -> bool:
+        """Lead a flight that waited in the background; False where it was overtaken meanwhile."""
+        with self._lock:
+            if flight.superseded:
+                return False
+            flight.owner = threading.get_ident()
+            return True
+
     def join(self, key: Any) -> tuple[Flight, bool]:
         """The flight of `key` and whether the caller leads it.
 

@@ -11,7 +11,6 @@ import asyncio
 import contextvars
 import functools
 import math
-import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -490,10 +489,9 @@ def refresh_behind(
 
 
 def _refresh(turn: Turn) -> None:
-    if turn.flight.superseded:  # the value is newer by now, or somebody loads it already
+    if not turn.core.flights.claim(turn.flight):
         turn.core.flights.land(turn.flight, ANEW)
-        return
-    turn.flight.owner = threading.get_ident()
+        return  # there is a newer value by now, or somebody loads it already
     try:
         turn.run()
     except CacheError:
