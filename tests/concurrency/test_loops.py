@@ -130,6 +130,42 @@ def test_followers_of_a_loop_that_stops_meanwhile_start_anew():
     assert stopped.wait(10)
     assert crew.join()[1] == "second"
     first.cancel()
+    loop.run_until_complete(asyncio.gather(first, return_exceptions=True))
+    loop.close()
+
+
+def test_a_refresh_pending_in_a_closed_loop_strands_nobody():
+    """A refresh whose loop is gone does not keep the key from being refreshed or loaded."""
+    timer = FakeTimer()
+    executions = []
+
+    @cached(ttl=10, stale_while_revalidate=10, timer=timer)
+    async def load(key):
+        executions.append(key)
+        if len(executions) == 2:
+            await asyncio.Event().wait()
+        return len(executions)
+
+    async def twice():
+        await load("k")
+        timer.advance(15)
+        assert await load("k") == 1
+
+    asyncio.run(twice())  # the refresh is cancelled before its first step, by the loop's end
+    timer.advance(100)
+    assert run(load("k"), 5) == len(executions)
+    assert nothing_left(load)
+
+
+def test_loops_are_not_kept_alive():
+    """After a loop is closed, nothing of ours refers to it."""
+
+    @cached(ttl=60)
+    async def load(key):
+        await asyncio.sleep(0)
+        return key
+
+    loop = asyncio.new_event_loop()
     loop.run_until_complete(_all(load))
     loop.close()
     gone = weakref.ref(loop)
