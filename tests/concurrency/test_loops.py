@@ -12,6 +12,7 @@ import pytest
 from concurrency.watch import Crew, core, in_thread, nothing_left, run, turn_until, until, waiters
 
 from memo import cached
+from memo.testing import FakeTimer
 
 
 def test_a_hundred_consecutive_runs_share_one_cache():
