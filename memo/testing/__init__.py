@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .faulty import AsyncFaultyBackend, Fault, FaultyBackend
+    from .refreshes import wait_for_refreshes
     from .suite import BackendSuite
     from .timer import FakeTimer
 
-__all__ = ["AsyncFaultyBackend", "BackendSuite", "FakeTimer", "Fault", "FaultyBackend"]
+__all__ = [
+    "AsyncFaultyBackend",
+    "BackendSuite",
+    "FakeTimer",
+    "Fault",
+    "FaultyBackend",
+    "wait_for_refreshes",
+]
 
 _HOMES: Final = {
     "AsyncFaultyBackend": "faulty",
@@ -22,6 +30,7 @@ _HOMES: Final = {
     "FakeTimer": "timer",
     "Fault": "faulty",
     "FaultyBackend": "faulty",
+    "wait_for_refreshes": "refreshes",
 }
 
 

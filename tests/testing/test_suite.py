@@ -248,18 +248,16 @@ class SharesItsRegister(AsyncSound):
 
 
 class SharesItsRegisterAmongThreads(Sound):
-    def __init__(self):
-        super().__init__()
-        self.barrier = threading.Barrier(2)
+    """A thread gets what another one asked for last."""
+
+    asked = (0, "k")
 
     def read(self, key):
-        self.wanted = key
-        if threading.current_thread() is not threading.main_thread():
-            try:
-                self.barrier.wait(0.01)
-            except threading.BrokenBarrierError:
-                self.barrier.reset()
-        return self.entries.get(self.wanted)
+        with self.lock:
+            (thread, last), self.asked = self.asked, (threading.get_ident(), key)
+        if thread in {threading.get_ident(), threading.main_thread().ident, 0}:
+            last = key
+        return self.entries.get(last)
 
 
 class BoundToALoop(AsyncSound):
