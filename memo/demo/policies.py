@@ -19,6 +19,9 @@ from .tokens import Token
 
 __all__ = ["Line", "TokenRefreshError", "play"]
 
+#: Seconds that the story has time to wait for a token to run out.
+_SHORT = 0.05
+
 
 class TokenRefreshError(Exception):
     """The error of a program that does not want to know about caches."""
@@ -46,15 +49,14 @@ class Line:
 class _Stage:
     """A server, a client, and a token function over a backend of its own for each line."""
 
-    def __init__(self, server: TokenServer, client: Client, margin: float) -> None:
+    def __init__(self, server: TokenServer, client: Client) -> None:
         self.server = server
         self.client = client
-        self.margin = margin
 
-    def token_of(self, policy: Policy, **options: Any) -> Any:
-        @cached(ttl=lambda token: token.expires_in - self.margin, policy=policy, **options)
-        def token_of(user: str, lifetime: float = 60.0) -> Token:
-            return self.client.issue(user, lifetime)
+    def token_of(self, policy: Policy, *, ttl: float = 30.0, **options: Any) -> Any:
+        @cached(ttl=ttl, policy=policy, name="token_of", **options)
+        def token_of(user: str) -> Token:
+            return self.client.issue(user, 60.0)
 
         return token_of
 
@@ -85,9 +87,9 @@ def _away(backend: FaultyBackend) -> Iterator[None]:
         backend.heal()
 
 
-def play(server: TokenServer, client: Client, margin: float) -> Iterator[Line]:
+def play(server: TokenServer, client: Client) -> Iterator[Line]:
     """Play it; each line comes when its call has been made."""
-    stage = _Stage(server, client, margin)
+    stage = _Stage(server, client)
     away, first_sight = "backend away", "not stored yet"
 
     backend = FaultyBackend(Memory(8))
@@ -111,15 +113,12 @@ def play(server: TokenServer, client: Client, margin: float) -> Iterator[Line]:
     words = "Full, the token in its .value"
     yield stage.try_it("strict()", "token too large", too_large, (Full, 1, words))
 
-    only = stage.token_of(Policy.cache_only())
-    short_lived = only.refresh("bob", margin + 0.15)
+    only = stage.token_of(Policy.cache_only(), ttl=_SHORT)
+    only.refresh("bob")
     yield stage.try_it("cache_only()", first_sight, lambda: only("ada"), (Miss, 0, "Miss"))
-    time.sleep(max(0.0, short_lived.expires_in - margin) + 0.01)
+    time.sleep(2 * _SHORT)
     yield stage.try_it(
-        "cache_only()",
-        "token has run out",
-        lambda: only("bob", margin + 0.15),
-        (Expired, 0, "Expired"),
+        "cache_only()", "token has run out", lambda: only("bob"), (Expired, 0, "Expired")
     )
 
     own = stage.token_of(Policy(failed=raise_as(TokenRefreshError)), backend=backend)

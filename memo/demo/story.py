@@ -174,7 +174,7 @@ def _acts(
         until=lambda: _has_shown(story, hits=True, errors=set()),
     )
     _play_async(story, screen, server)
-    story.lines = screen.policies(policies.play(server, client, MARGIN))
+    story.lines = screen.policies(policies.play(server, client))
     return _checks(story)
 
 
