@@ -26,8 +26,8 @@ from memo.backends import Memory
 from memo.entry import Entry
 from memo.errors import Miss
 
-ROUNDS = 25
-SECONDS = 0.01
+ROUNDS = 150
+SECONDS = 0.0015
 
 Way = tuple[str, str, dict[str, Any]]
 
