@@ -1,6 +1,7 @@
 """What the tests of the decorator share: a colour to run them in, and a clock."""
 
 import asyncio
+import contextvars
 import functools
 import gc
 import inspect
@@ -57,7 +58,7 @@ class AsyncColour(Colour):
 
     def run(self, result: Any) -> Any:
         assert inspect.iscoroutine(result)
-        return self.runner.run(result)
+        return self.runner.run(result, context=contextvars.copy_context())
 
     def settle(self) -> None:
         async def wait() -> None:

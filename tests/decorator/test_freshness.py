@@ -273,10 +273,7 @@ def test_a_background_refresh_has_the_callers_context(colour, timer) -> None:
     timer.advance(15)
     token = user.set("ann")
     try:
-        if colour.is_async:
-            colour.runner.run(f(), context=contextvars.copy_context())
-        else:
-            f()
+        colour.run(f())
     finally:
         user.reset(token)
     colour.settle()
