@@ -13,7 +13,7 @@ from . import flow as flows
 from .backends.base import is_async
 from .backends.memory import Memory
 from .background import background
-from .configuration import bypassed
+from .configuration import bypassed, defaults
 from .entry import ABSENT, Raised
 from .errors import CacheError, OperationFailed, shown
 from .flow import Rules
@@ -45,7 +45,7 @@ def build(kind: type[C], options: Options, *, name: str, scope: Any) -> C:
             options.maxsize,
             eviction=options.eviction,
             getsizeof=options.getsizeof,
-            timer=options.timer or time.monotonic,
+            timer=options.timer or defaults.timer or time.monotonic,
         )
     elif kind is SyncCore:
         refuse_async(store, name)

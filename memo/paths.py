@@ -74,14 +74,14 @@ def of_function(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - on
 
 def of_method(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - one frame
     """The fast path of a function that is given the receiver of a method first."""
-    func, owns, timer = site.function, site.owns, core.rules.timer
+    func, quick, timer = site.function, site.quick, core.rules.timer
     direct, make, open_turn = site.method_keys.direct, site.method_keys.make, site.open_method
 
     def call(  # noqa: C901 - one frame
         self: Any = ABSENT, /, *args: Any, **kwargs: Any
     ) -> Any:
         try:
-            own = owns.get(id(self))
+            own = quick.get(id(self))
             if own is not None:
                 key = args if direct and not kwargs else make(args, kwargs)
                 node = own.peek(key if own.scope is None else (own.scope, key))
@@ -158,12 +158,12 @@ def of_async_function(site: Any, core: Core) -> Callable[..., Any]:
 
 def of_async_method(site: Any, core: Core) -> Callable[..., Any]:
     """The fast path of a coroutine function that is given the receiver of a method first."""
-    func, owns, timer = site.function, site.owns, core.rules.timer
+    func, quick, timer = site.function, site.quick, core.rules.timer
     direct, make, open_turn = site.method_keys.direct, site.method_keys.make, site.open_method
 
     async def call(self: Any = ABSENT, /, *args: Any, **kwargs: Any) -> Any:
         try:
-            own = owns.get(id(self))
+            own = quick.get(id(self))
             if own is not None:
                 key = args if direct and not kwargs else make(args, kwargs)
                 node = own.peek(key if own.scope is None else (own.scope, key))

@@ -44,6 +44,10 @@ class Receivers(Generic[C]):
         #: The cache of each receiver that is held weakly, by `id`. An id is not given to another
         #: object before the callback of the weak reference has taken it out of here.
         self.caches: dict[int, C] = {}
+        #: The same for the fast path; empty while callers are to ask whether caching is on, so
+        #: that bound methods that somebody holds ask, too.
+        self.quick: dict[int, C] = {}
+        self._is_quick = False
         #: The caches that receivers keep themselves.
         self._kept: dict[int, weakref.ref[C]] = {}
         #: Counts of receivers that are gone.
@@ -103,7 +107,20 @@ class Receivers(Generic[C]):
             cache = self._make()
             self._refs[id(receiver)] = ref
             self.caches[id(receiver)] = cache
+            if self._is_quick:
+                self.quick[id(receiver)] = cache
             return cache
+
+    def set_quick(self, quick: bool) -> None:  # noqa: FBT001 - it is what the name says
+        """Let the fast path find the caches, or hide them from it."""
+        with self._lock:
+            self._is_quick = quick
+            self.quick.clear()
+            for number in list(self._refs) if quick else ():
+                ref = self._refs.get(number)
+                receiver = None if ref is None else ref()
+                if receiver is not None:  # and stays alive until its cache is where it belongs
+                    self.quick[number] = self.caches[number]
 
     def live(self) -> list[C]:
         """The caches of all receivers that are alive."""
@@ -114,11 +131,12 @@ class Receivers(Generic[C]):
 
     def _departure(self, number: int) -> Callable[[Any], None]:
         # The callback may run at any point of any thread, also within the lock.
-        caches, refs, gone = self.caches, self._refs, self._gone
+        caches, quick, refs, gone = self.caches, self.quick, self._refs, self._gone
 
         def departed(ref: Any) -> None:
             if refs.get(number) is ref:
                 del refs[number]
+                quick.pop(number, None)
                 gone.append(caches.pop(number))
 
         return departed

@@ -81,7 +81,7 @@ class Site:
         self.method_keys = self.keys
         self.scope = _scope(self.function, self.name, version)
         self.receivers = self._receivers()
-        self.owns = self.receivers.caches
+        self.quick = self.receivers.quick
         #: Whether a first argument may be a receiver with a cache of its own. With `key=` the
         #: user's key says what tells calls apart, receivers included.
         self.has_receivers = key is None and (
@@ -109,7 +109,8 @@ class Site:
         self._lock = ForkableLock()
         self._core: Any = None
         self._started = False
-        self._in_place: Any = None
+        #: The path in place.
+        self.path: Any = None
         self._fast: Any = None
         self._asking: Any = None
         self._attributes: dict[str, Any] = {}
@@ -127,7 +128,7 @@ class Site:
         It has as few frames as the fast one, which counts where the first call is of a recursion.
         """
         path = self._path(_Unstarted(self))
-        self._in_place = self._in_place or path
+        self.path = self.path or path
         return path
 
     def _path(self, core: Any) -> Callable[..., Any]:
@@ -153,11 +154,13 @@ class Site:
     def enter_fast_path(self) -> None:
         """From now on answer without asking whether caching is on."""
         if self._started:
+            self.receivers.set_quick(True)
             self._exchange(self._fast)
 
     def leave_fast_path(self) -> None:
         """From now on ask before each answer."""
         if self._started:
+            self.receivers.set_quick(False)
             self._exchange(self._asking)
 
     def forget(self) -> None:
@@ -167,8 +170,9 @@ class Site:
             for core in self.receivers.live():
                 if core.scope is None:
                     core.store.clear()  # an instance may keep it
+            self.receivers.set_quick(False)  # for those who hold a bound method
             self.receivers = self._receivers()
-            self.owns = self.receivers.caches
+            self.quick = self.receivers.quick
             for owner in owners:
                 self.receivers.add_owner(owner)
             self._core = self._fast = self._asking = None
@@ -186,18 +190,12 @@ class Site:
                 self._started = False
                 self._exchange(self.first_path())
 
-    @property
-    def path(self) -> Callable[..., Any]:
-        """The path in place."""
-        path: Callable[..., Any] = self._in_place
-        return path
-
     def _exchange(self, path: Callable[..., Any]) -> None:
         proxy = None if self._proxy is None else self._proxy()
-        if self._in_place is not None:
+        if self.path is not None:
             for name in ("__name__", "__qualname__", "__doc__", "__module__"):
-                setattr(path, name, getattr(self._in_place, name))
-        self._in_place = path
+                setattr(path, name, getattr(self.path, name))
+        self.path = path
         if proxy is not None:
             proxy._self_forward(path)  # noqa: SLF001 - wrapt's prefix for a proxy's own attributes
 
