@@ -158,6 +158,13 @@ class LFU(_Recorded[K, V], Generic[K, V]):
 
     _order_type = cachetools.LFUCache
 
+    def _reset(self) -> None:
+        # cachetools' counts hold each other; one by one, what they hold is let go at once.
+        order = self._order
+        while order:
+            order.popitem()
+        super()._reset()
+
 
 class FIFO(_Ordered[K, V], Generic[K, V]):
     """Evicts what was written first, whatever is read. A replaced value is written anew."""

@@ -212,6 +212,7 @@ class AgainstSized(Against):
 
 
 def machine(name, base):
+    """The test case of one ordering."""
     kind = type(f"{base.__name__}{name.title()}", (base,), {"name": name})
     case = kind.TestCase
     case.__doc__ = base.__doc__
