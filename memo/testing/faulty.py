@@ -124,7 +124,7 @@ class Fault:
             return lambda entry: entry._replace(value=other)
         if kind == "times":
             field = random.choice(("created", "expires", "kept_until"))
-            time = random.choice((None, "soon", b"\x00", True))
+            time = random.choice((None, "soon", b"\x00", True, math.nan))
             return lambda entry: Entry(*{**entry._asdict(), field: time}.values())
         made: Callable[[Entry], Any] = random.choice(_GARBAGE)
         return made
