@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -13,14 +12,15 @@ from . import flow as flows
 from .backends.base import is_async
 from .backends.memory import Memory
 from .background import background
-from .configuration import bypassed, defaults
+from .configuration import bypassed
 from .entry import ABSENT, Raised
-from .errors import CacheError, OperationFailed, shown
-from .flow import Rules
+from .errors import OperationFailed, shown
+from .flow import Refusal, Rules
 from .freshness import Duration, seconds
-from .options import DEFAULT_MAXSIZE, Options
+from .options import DEFAULT_MAXSIZE, InForce, Options
+from .policy import Policy
 from .stats import CacheInfo
-from .turns import AsyncCore, AsyncTurn, Core, SyncCore, Turn
+from .turns import AsyncCore, AsyncTurn, Core, SyncCore, Turn, settled
 
 __all__ = ["AsyncCache", "Cache", "build"]
 
@@ -28,8 +28,8 @@ C = TypeVar("C", bound=Core)
 R = TypeVar("R")
 
 
-def build(kind: type[C], options: Options, *, name: str, scope: Any) -> C:
-    """The parts of a cache that `options` describe.
+def build(kind: type[C], options: Options, in_force: InForce, *, name: str, scope: Any) -> C:
+    """The parts of a cache that `options` describe, as they are in force.
 
     Args:
         scope: what its keys begin with on a store that is not its alone.
@@ -37,33 +37,33 @@ def build(kind: type[C], options: Options, *, name: str, scope: Any) -> C:
     Raises:
         TypeError: a cache of blocking calls over an async backend.
     """
-    policy = options.policy_in_force()
-    store = options.store_in_force(name)
-    private = store is None
-    if private:
+    store, timer = in_force.store, in_force.timer
+    held = None
+    if store is None:
+        scope = None
         store = Memory(
             options.maxsize,
             eviction=options.eviction,
             getsizeof=options.getsizeof,
-            timer=options.timer or defaults.timer or time.monotonic,
+            timer=timer,
         )
-    elif kind is SyncCore:
-        refuse_async(store, name)
-    timer = options.timer or getattr(store, "timer", None) or time.monotonic
-    held = None
-    if policy.may_serve_stale("failed") and type(store) is not Memory:
-        held = Memory(DEFAULT_MAXSIZE, timer=timer)
+    else:
+        if kind is SyncCore:
+            refuse_async(store, name)
+        if in_force.policy.may_serve_stale("failed"):
+            held = Memory(DEFAULT_MAXSIZE, timer=timer)
+    rules = Rules(
+        policy=in_force.policy,
+        freshness=in_force.freshness,
+        timer=timer,
+        should_cache=options.should_cache,
+        stores=options.maxsize != 0,
+    )
     return kind(
         name=name,
         store=store,
-        scope=None if private else scope,
-        rules=Rules(
-            policy=policy,
-            freshness=options.freshness(policy),
-            timer=timer,
-            should_cache=options.should_cache,
-            stores=options.maxsize != 0,
-        ),
+        scope=scope,
+        rules=rules,
         held=held,
         copy=options.copy,
         single_flight=options.single_flight,
@@ -87,15 +87,47 @@ class _Face:
     decorate: ClassVar[Callable[..., Any]]
 
     def __init__(
-        self, backend: Any = None, *, namespace: str | None = None, **options: Any
+        self,
+        backend: Any = None,
+        *,
+        namespace: str | None = None,
+        ttl: Duration | Callable[[Any], Duration | None] | None = None,
+        maxsize: float | None = ABSENT,
+        policy: Policy | None = None,
+        eviction: str = ABSENT,
+        getsizeof: Callable[[Any], float] | None = None,
+        stale_while_revalidate: Duration = 0,
+        stale_if_error: Duration = 0,
+        refresh_after: float | None = None,
+        jitter: float = 0,
+        should_cache: Callable[[Any], object] | None = None,
+        cache_exceptions: Mapping[type[BaseException], Duration] | None = None,
+        copy: Callable[[Any], Any] | None = None,
+        single_flight: bool = True,
+        timer: Callable[[], float] | None = None,
     ) -> None:
         if namespace is not None and not isinstance(namespace, str):
             raise TypeError(f"namespace={shown(namespace)}: takes a str")
-        self._options = Options.of(backend=backend, **options)
-        self._namespace = namespace
-        self._core = build(
-            self._kind, self._options, name=namespace or type(self).__name__, scope=namespace
+        self._options = Options.of(
+            ttl=ttl,
+            maxsize=maxsize,
+            backend=backend,
+            policy=policy,
+            eviction=eviction,
+            getsizeof=getsizeof,
+            stale_while_revalidate=stale_while_revalidate,
+            stale_if_error=stale_if_error,
+            refresh_after=refresh_after,
+            jitter=jitter,
+            should_cache=should_cache,
+            cache_exceptions=cache_exceptions,
+            copy=copy,
+            single_flight=single_flight,
+            timer=timer,
         )
+        name = namespace or type(self).__name__
+        in_force = self._options.in_force(name)
+        self._core = build(self._kind, self._options, in_force, name=name, scope=namespace)
 
     def cached(self, func: Any = None, /, **options: Any) -> Any:
         """`memo.cached` with this cache's store, policy, timer and lifetime as the defaults."""
@@ -145,7 +177,7 @@ class Cache(_Face):
     Args:
         backend: a backend, a `cachetools.Cache`, a mutable mapping; None: a memory of its own.
         namespace: tells its keys from others' on the same backend; None: keys are used as they are.
-        options: as `memo.cached` has them, but for those about the arguments of a function.
+        ttl, maxsize, policy, ...: as `memo.cached` has them.
 
     Raises:
         TypeError, ValueError: an option that cannot be; the message names it.
@@ -162,11 +194,10 @@ class Cache(_Face):
         """
         core = self._core
         try:
-            return core.run(flows.get(self._key(key), core.rules, core.stats))
-        except CacheError:
-            if default is ABSENT:
-                raise
-            return default
+            found = core.settle(flows.get(self._key(key), core.rules, core.stats))
+        except OperationFailed as error:  # the key itself
+            found = Refusal(error)
+        return default if type(found) is Refusal and default is not ABSENT else settled(found)
 
     def set(self, key: Hashable, value: Any, *, ttl: Duration | None = None) -> bool:
         """Store `value`, for `ttl` instead of the cache's own; whether it was stored."""
@@ -239,11 +270,10 @@ class AsyncCache(_Face):
         """
         core = self._core
         try:
-            return await core.run(flows.get(self._key(key), core.rules, core.stats))
-        except CacheError:
-            if default is ABSENT:
-                raise
-            return default
+            found = await core.settle(flows.get(self._key(key), core.rules, core.stats))
+        except OperationFailed as error:  # the key itself
+            found = Refusal(error)
+        return default if type(found) is Refusal and default is not ABSENT else settled(found)
 
     async def set(self, key: Hashable, value: Any, *, ttl: Duration | None = None) -> bool:
         """Store `value`, for `ttl` instead of the cache's own; whether it was stored."""

@@ -6,6 +6,7 @@ fast path is registered here, and when something is switched all of them are tol
 
 from __future__ import annotations
 
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -155,4 +156,14 @@ def warn_once(message: str) -> None:
     """Warn of something that a program may want to change, once for each message."""
     if message not in _warned:
         _warned.add(message)
-        warnings.warn(message, UserWarning, stacklevel=2)
+        warnings.warn(message, UserWarning, stacklevel=_level_of_caller())
+
+
+def _level_of_caller() -> int:
+    """The `stacklevel`, for a warning from the caller of this, of the first frame outside memo."""
+    level = 1
+    frame = sys._getframe(1)  # noqa: SLF001 - as warnings itself does
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("memo."):
+        frame = frame.f_back
+        level += 1
+    return level

@@ -177,9 +177,10 @@ class _Proxy(_Base):
         if not site.has_receivers:
             return info(site.core)
         total = Stats()
-        total.add(site.receivers.past)
         held: float | None = 0
-        for core in site.cores():
+        cores = site.cores()
+        total.add(site.receivers.past)
+        for core in cores:
             total.add(core.stats)
             size = getattr(core.store, "currsize", None)
             held = None if held is None or size is None else held + size
@@ -309,7 +310,7 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
     def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
         """The function bound to `instance`; through the class, itself."""
         site = self._self_site
-        if instance is None or not site.has_receivers:
+        if instance is None or not site.binds_instances:
             return self._self_get(instance, owner)
         bound = _Bound(site.path, instance)
         bound.decorated = self
@@ -421,7 +422,7 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
     def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
         """The function bound to `instance`; through the class, itself."""
         site = self._self_site
-        if instance is None or not site.has_receivers:
+        if instance is None or not site.binds_instances:
             return self._self_get(instance, owner)
         bound = _Bound(site.path, instance)
         bound.decorated = self
@@ -673,6 +674,8 @@ Cache.decorate = AsyncCache.decorate = staticmethod(cached)
 
 
 def _check_decoratable(func: Any) -> None:
+    if isinstance(func, classmethod | staticmethod):
+        func = func.__func__
     if isinstance(func, property):
         raise TypeError("cached: takes a function; write @property above @cached, not below it")
     if isinstance(func, type):
@@ -680,7 +683,7 @@ def _check_decoratable(func: Any) -> None:
             f"cached: takes a function, not the class {func.__name__}; cache a function that makes"
             " its instances"
         )
-    if not (callable(func) or isinstance(func, classmethod | staticmethod)):
+    if not callable(func):
         raise TypeError(
             f"cached({shown(func)}): takes a function; options are keyword-only, as in "
             "cached(ttl=60)"

@@ -99,7 +99,8 @@ class Outcome:
             window); "expired" (past its lifetime, and would not); "miss"; "failed".
         value: the value where there is one, whether or not it would be served; else None.
         age: seconds since the value was stored; None where there is none.
-        tier: which store answered: a backend's name; None when none did.
+        tier: which store answered: "fallback", or "held" (what was last seen of a backend that
+            fails); None for the cache's own.
         error: the `CacheError` that stood in the way, or the cached exception of the function.
     """
 

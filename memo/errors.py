@@ -107,7 +107,8 @@ class OperationFailed(CacheError):
 
     Attributes:
         reason: what went wrong, in words.
-        operation: "key", "read", "write", "delete" or "clear"; None when unknown.
+        operation: "key", "read", "write", "delete" or "clear"; "call" or "report" where it was no
+            backend but a hook of the user's or memo itself; None when unknown.
         key: the key concerned, if there was one.
         backend: the name of the backend concerned, if there was one.
         value: the function's result where it had been computed already, else None.

@@ -273,7 +273,8 @@ def reload(
     started = time.perf_counter()
     loaded = yield Load(key)
     stats.loads += 1
-    stats.load_time += time.perf_counter() - started
+    took = time.perf_counter() - started
+    stats.load_time += took
     if type(loaded) is Raised:
         stats.load_failures += 1
         if cover is not None and isinstance(loaded.error, Exception):
@@ -593,7 +594,7 @@ def _decide(error: CacheError, rules: Rules, stats: Stats | None, *, heard: bool
 
 def _hook_failed(key: Any, hook: str, fault: Exception, stats: Stats) -> Flow:
     stats.failures += 1
-    error = OperationFailed(f"{hook} raised {shown(fault)}", operation="write", key=key)
+    error = OperationFailed(f"{hook} raised {shown(fault)}", operation="call", key=key)
     error.__cause__ = fault
     yield Absorb(key, error)
 

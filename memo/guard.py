@@ -116,12 +116,10 @@ class AsyncGuard(_Named):
     def __init__(self, backend: Any, scope: Any) -> None:
         super().__init__(backend, scope)
         self._run: Callable[..., Awaitable[Any]]
-        if is_async(backend):
-            self._run = _awaited
-        elif getattr(backend, "blocking", True):
-            self._run = asyncio.to_thread
-        else:
+        if getattr(backend, "blocking", True) is False:
             self._run = _called
+        else:
+            self._run = _awaited if is_async(backend) else asyncio.to_thread
 
     async def read(self, key: Any) -> Entry | None:
         """The entry under `key`."""

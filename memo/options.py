@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +16,7 @@ from .eviction import DEFAULT
 from .freshness import Duration, Freshness
 from .policy import Policy
 
-__all__ = ["DEFAULT_MAXSIZE", "Options"]
+__all__ = ["DEFAULT_MAXSIZE", "InForce", "Options"]
 
 DEFAULT_MAXSIZE: Final = 1024
 
@@ -109,19 +110,29 @@ class Options:
             lifetime=lifetime,
         )
 
-    def policy_in_force(self) -> Policy:
-        """The policy written here, or the configured one, or the default."""
-        return self.policy or defaults.policy or Policy.absorb()
-
-    def freshness(self, policy: Policy) -> Freshness:
-        """The lifetimes, under `policy`."""
+    def in_force(self, name: str) -> InForce:
+        """These options, with what is configured at present where they leave something open."""
+        policy = self.policy or defaults.policy or Policy.absorb()
         keep = FOREVER if policy.may_serve_stale("expired") else 0.0
-        return Freshness.of(**self.lifetime, keep_stale=keep)
+        store = self.backend
+        timer = self.timer
+        if store is None:
+            store = defaults.backend
+            timer = timer or defaults.timer
+            if store is not None and self.maxsize_written and self.maxsize != 0:
+                warn_once(f"{name}: the configured backend bounds itself; maxsize is ignored")
+        timer = timer or getattr(store, "timer", None) or time.monotonic
+        return InForce(policy, Freshness.of(**self.lifetime, keep_stale=keep), store, timer)
 
-    def store_in_force(self, name: str) -> Any:
-        """The backend written here, or the configured one; None for a private memory."""
-        if self.backend is not None:
-            return self.backend
-        if defaults.backend is not None and self.maxsize_written:
-            warn_once(f"{name}: the configured backend bounds itself; maxsize is ignored")
-        return defaults.backend
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What of a cache's options depends on how the program is configured.
+
+    `store` is None for a private memory.
+    """
+
+    policy: Policy
+    freshness: Freshness
+    store: Any
+    timer: Callable[[], float]

@@ -148,7 +148,8 @@ class Receivers(Generic[C]):
                 cache = self._gone.popleft()
             except IndexError:
                 return
-            self.past.add(cache.stats)
+            with self._lock:
+                self.past.add(cache.stats)
             if cache.scope is not None:
                 cache.abandon()
 

@@ -16,7 +16,7 @@ from .errors import OperationFailed
 from .flow import Flow
 from .forking import ForkableLock
 from .keys import Keys, NotAccepted
-from .options import Options
+from .options import InForce, Options
 from .receivers import Receivers
 from .turns import AsyncCore, AsyncTurn, SyncCore, Turn
 
@@ -93,6 +93,8 @@ class Site:
             )
         )
         self.by_key = key is not None
+        #: Whether attribute access binds the instance, and does so at once.
+        self.binds_instances = self.has_receivers and self.binding == "plain"
         if signature is not None and signature.parameters:
             self._method_signature = _without_first(signature)
             ignored = {ignore} if isinstance(ignore, str) else set(ignore)
@@ -108,6 +110,7 @@ class Site:
             refuse_async(options.backend, self.name)
         self._lock = ForkableLock()
         self._core: Any = None
+        self._in_force: InForce | None = None
         self._started = False
         #: The path in place.
         self.path: Any = None
@@ -175,7 +178,7 @@ class Site:
             self.quick = self.receivers.quick
             for owner in owners:
                 self.receivers.add_owner(owner)
-            self._core = self._fast = self._asking = None
+            self._core = self._in_force = self._fast = self._asking = None
             self._started = False
             self._exchange(self.first_path())
 
@@ -187,6 +190,7 @@ class Site:
             self.receivers.add_owner(owner)
             if not self.has_receivers:
                 self.has_receivers = True
+                self.binds_instances = self.binding == "plain"
                 self._started = False
                 self._exchange(self.first_path())
 
@@ -231,7 +235,9 @@ class Site:
             _in_use.add(self)
         kind = AsyncCore if self.is_async else SyncCore
         scope = _Scope(self.name) if own else self.scope
-        return build(kind, self.options, name=self.name, scope=scope)
+        if self._in_force is None:
+            self._in_force = self.options.in_force(self.name)
+        return build(kind, self.options, self._in_force, name=self.name, scope=scope)
 
     def cores(self) -> list[Any]:
         """Every cache of this function's that is alive."""
@@ -293,7 +299,7 @@ class Site:
             if not args or args[0] not in self.receivers:
                 raise TypeError(
                     f"{self.name}.{handle}: takes the instance (of a classmethod: the class) first,"
-                    " as it is not called on one"
+                    " as it is not called on one (above a staticmethod, write @cached outermost)"
                 )
             core, keys, keyed = self.receivers.cache_of(args[0]), self.method_keys, args[1:]
         try:

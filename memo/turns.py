@@ -167,11 +167,13 @@ class SyncCore(Core):
             self._other(backend, Guard).write((self, key), entry)
         elif self.memory is not None:
             until = self.answers_until(entry)
-            self.stats.evictions += self.guard.write(key, entry, answers_until=until)
+            evicted = self.guard.write(key, entry, answers_until=until)
+            self.stats.evictions += evicted
         else:
             if self.held is not None:
                 self.held.write(key, entry)
-            self.stats.evictions += self.guard.write(key, entry)
+            evicted = self.guard.write(key, entry)
+            self.stats.evictions += evicted
 
     def _delete(self, key: Any, backend: Any) -> bool:
         if backend is not None:
@@ -194,7 +196,11 @@ class SyncCore(Core):
             CacheError, or what the policy's `raise_as` made of it; the function's own exception,
             where that is what is cached.
         """
-        return settled(advance(flow, None, self.perform))
+        return settled(self.settle(flow))
+
+    def settle(self, flow: Flow) -> Any:
+        """Run a flow that needs no load; returns its result, refusals included."""
+        return advance(flow, None, self.perform)
 
 
 class AsyncCore(Core):
@@ -239,11 +245,13 @@ class AsyncCore(Core):
             await self._other(backend, AsyncGuard).write((self, key), entry)
         elif self.memory is not None:
             until = self.answers_until(entry)
-            self.stats.evictions += await self.guard.write(key, entry, answers_until=until)
+            evicted = await self.guard.write(key, entry, answers_until=until)
+            self.stats.evictions += evicted
         else:
             if self.held is not None:
                 self.held.write(key, entry)
-            self.stats.evictions += await self.guard.write(key, entry)
+            evicted = await self.guard.write(key, entry)
+            self.stats.evictions += evicted
 
     async def _delete(self, key: Any, backend: Any) -> bool:
         if backend is not None:
@@ -266,7 +274,11 @@ class AsyncCore(Core):
             CacheError, or what the policy's `raise_as` made of it; the function's own exception,
             where that is what is cached.
         """
-        return settled(await advance_async(flow, None, self.perform))
+        return settled(await self.settle(flow))
+
+    async def settle(self, flow: Flow) -> Any:
+        """Run a flow that needs no load; returns its result, refusals included."""
+        return await advance_async(flow, None, self.perform)
 
 
 def _nothing(key: Any) -> None:
