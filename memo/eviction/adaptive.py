@@ -64,18 +64,18 @@ REGRETS = 0.1
 STEP = 4
 """How far one return moves the border at most, in entries of its size."""
 
-# A ghost is one integer: some bits of its hash (where it lies says the rest), and above them the
-# epoch of a cold one, or minus the number of those that had been hot and were evicted until then.
-NAME_BITS = 16
-NAME = (1 << NAME_BITS) - 1
+# A ghost lies where its hash says, modulo the number of places, and there it has a name, which is 16
+# bits of the hash, and a mark: the epoch of a cold one; minus the number of those that had been hot
+# and were evicted until then; 0 where nobody lies.
+NAME = (1 << 16) - 1
 
 
 class Adaptive(Evicting[K, V], Generic[K, V]):
     """The default: resists scans and loops, and stays close to LRU where LRU is good.
 
     How it works is in the module's docstring. Every operation is O(1), amortised over reads and
-    insertions. Beside the nodes it holds 8 bytes for each of 1.5 to 1.8 ghosts to an entry, made
-    at the first eviction; a ghost keeps no key alive. Who chooses the keys can make it forget
+    insertions. Beside the nodes it holds 10 bytes for each of 1.5 to 1.8 ghosts to an entry,
+    made at the first eviction; a ghost keeps no key alive. Who chooses the keys can make it forget
     ghosts, with keys whose hashes fall on one place (how many there are is random), which takes a
     scan to nobody else; he makes the choice of victims worse, and nothing larger or slower.
     """
@@ -102,7 +102,8 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
 
     def _exorcise(self) -> None:
         """There are no ghosts."""
-        self._ghosts: array[int] = array("q")
+        self._marks: array[int] = array("q")
+        self._names: array[int] = array("H")
         self._testing = 0  # how many are in their test
         self._tested: dict[int, int] = {}  # the same by epoch
         self._regrets = 0  # how many had been hot, ever
@@ -114,8 +115,8 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         size = node.size
         if size > self._maxsize:
             raise ValueError("value too large")
-        ghosts = self._ghosts
-        digest = hash(node.key) if ghosts else 0
+        marks = self._marks
+        digest = hash(node.key) if marks else 0
         victims: Sequence[Node] = ()
         hot = False
         if self._currsize + size > self._maxsize:
@@ -135,12 +136,11 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
             self._left -= 1
         else:
             self._next_epoch()
-        if ghosts:
-            name, place = divmod(digest, len(ghosts))
-            ghost = ghosts[place]
-            if ghost and (ghost ^ name) & NAME == 0:
-                ghosts[place] = 0
-                hot = self._returned(ghost >> NAME_BITS, size) or hot
+        if marks is self._marks and marks:
+            place = digest % len(marks)
+            if self._names[place] == digest & NAME and (mark := marks[place]):
+                marks[place] = 0
+                hot = self._returned(mark, size) or hot
         if hot:
             self._heat(node)
         else:  # _place(node)
@@ -315,18 +315,21 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
             tested = self._tested
             tested[mark] = tested.get(mark, 0) + 1
         node.state = LEFT
-        ghosts = self._ghosts or self._summon()
         try:
-            name, place = divmod(hash(node.key), len(ghosts))
+            digest = hash(node.key)
         except Exception:  # a key that can be hashed no more has no ghost
             return
-        ghosts[place] = mark << NAME_BITS | name & NAME
+        marks = self._marks or self._summon()
+        place = digest % len(marks)
+        self._names[place] = digest & NAME
+        marks[place] = mark
 
     def _summon(self) -> "array[int]":
         """Make places for ghosts, for as many entries as there are now."""
         places = int((len(self.table) + 1) * GHOSTS * random.uniform(1, 1.2)) | 1
-        self._ghosts = array("q", bytes(8 * places))
-        return self._ghosts
+        self._names = array("H", bytes(2 * places))
+        self._marks = array("q", bytes(8 * places))
+        return self._marks
 
     def _returned(self, mark: int, size: float) -> bool:
         """A ghost was inserted again: move the border, and say whether it is to be hot."""
@@ -360,7 +363,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         self._left = max(entries // EPOCHS - 1, 0)
         while self._testing > TESTS * entries:
             self._end_tests()
-        if self._ghosts and entries > len(self._ghosts):
+        if self._marks and entries > len(self._marks):
             self._summon()
 
     # --- the rest of the contract ---

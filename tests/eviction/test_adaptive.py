@@ -113,7 +113,7 @@ def test_memory_stays_flat():
         return (
             len(store.table),
             sys.getsizeof(store.table),
-            len(store._ghosts),
+            len(store._marks),
             len(store._tested) < 3 * 64 + 2,
         )
 
@@ -147,7 +147,7 @@ def test_an_unused_store_is_small():
     store = Adaptive(1_000_000)
     for number in range(100):
         store[number] = number
-    assert len(store._ghosts) == 0
+    assert len(store._marks) == 0
 
 
 def test_ghosts_grow_with_the_store():
@@ -155,13 +155,13 @@ def test_ghosts_grow_with_the_store():
     store = Adaptive(1000, getsizeof=lambda value: value)
     for number in range(20):
         store[number] = 100
-    few = len(store._ghosts)
+    few = len(store._marks)
     for number in list(store):
         del store[number]
     for number in range(20, 4000):
         store[number] = 1
     assert len(store) == 1000
-    assert len(store._ghosts) > 10 * few
+    assert len(store._marks) > 10 * few
 
 
 def test_sized_entries():
@@ -184,7 +184,7 @@ def test_keys_that_fall_on_one_place():
     """Whoever finds out where ghosts lie can make them forgotten, and that is all."""
     store = Adaptive(50)
     hit_ratio(store, range(200))
-    places = len(store._ghosts)
+    places = len(store._marks)
     assert hit_ratio(store, [number * places for number in range(1000)] * 3) >= 0
     assert len(store) == 50
-    assert len(store._ghosts) == places
+    assert len(store._marks) == places
