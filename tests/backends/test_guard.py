@@ -1,4 +1,4 @@
-"""The guard: what goes wrong in a backend becomes an error of memo's, and nothing corrupt passes."""
+"""The guard: what goes wrong in a backend becomes an error of memo's; nothing corrupt passes."""
 
 import asyncio
 import math
@@ -159,7 +159,7 @@ def test_cancellation_is_not_absorbed():
 
         backend = AsyncFaultyBackend(delays=1.0, sleep=hang)
         task = asyncio.ensure_future(AsyncGuard(backend, None).read("k"))
-        await reached.wait()
+        await asyncio.wait_for(reached.wait(), 10)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
