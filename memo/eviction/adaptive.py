@@ -17,7 +17,8 @@ everything under a working set that moves on. So of evicted entries the hashes a
 *ghosts*. A cold one that is back within its test would have been a hit, had the cold room been
 larger; one that had been hot, and was evicted lately, had the hot room been larger. Each return
 moves the border between the two, the more the fewer ghosts there are of its kind (as in ARC:
-Megiddo and Modha, FAST 2003; and DLIRS: Li, SYSTOR 2018).
+Megiddo and Modha, FAST 2003; and DLIRS: Li, SYSTOR 2018). A cold one that is back too late, as in a
+loop, speaks faintly for the hot.
 
 **Recency and frequency.** What was demoted leaves before cold entries used later than it, so that
 the larger the cold room is, the closer the order comes to CLOCK's. And with a quarter of the room
@@ -63,8 +64,10 @@ REGRETS = 0.1
 """For how many evictions of what had been hot a return counts, to an entry."""
 STEP = 4
 """How far one return moves the border at most, in entries of its size."""
+LATE = 1 / 32
+"""How far the return of a cold one whose test is over does, towards more room for the hot."""
 
-# A ghost lies where its hash says, modulo the number of places, and there it has a name, which is 16
+# A ghost lies where its hash says, modulo the number of places, and has a name there, which is 16
 # bits of the hash, and a mark: the epoch of a cold one; minus the number of those that had been hot
 # and were evicted until then; 0 where nobody lies.
 NAME = (1 << 16) - 1
@@ -335,6 +338,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         """A ghost was inserted again: move the border, and say whether it is to be hot."""
         if mark > 0:
             if mark < self._look():
+                self._move_border(LATE * size, size)
                 return False
             self._tested[mark] -= 1
             self._testing -= 1

@@ -1,6 +1,6 @@
 """Deliberately simple models of the orderings: lists, and the definitions. Everything is O(n)."""
 
-EPOCHS, TESTS, REGRETS, STEP = 64, 2, 0.1, 4
+EPOCHS, TESTS, REGRETS, STEP, LATE = 64, 2, 0.1, 4, 1 / 32
 
 
 class Model:
@@ -315,6 +315,7 @@ class AdaptiveModel(Model):
     def returned(self, mark, size):
         if mark > 0:
             if mark < self.look():
+                self.move(LATE * size, size)
                 return False
             self.testing.remove(mark)
             regrets = self.recent_regrets()
