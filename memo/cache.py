@@ -202,9 +202,9 @@ class Cache(_Face):
     def set(self, key: Hashable, value: Any, *, ttl: Duration | None = None) -> bool:
         """Store `value`, for `ttl` instead of the cache's own; whether it was stored."""
         core = self._core
+        freshness = _with_ttl(core, ttl)
         full = self._key(key)
         core.flights.supersede(full)
-        freshness = _with_ttl(core, ttl)
         return bool(core.run(flows.store(full, value, core.rules, core.stats, freshness)))
 
     def get_or_load(self, key: Hashable, load: Callable[[], R]) -> R:
@@ -278,9 +278,9 @@ class AsyncCache(_Face):
     async def set(self, key: Hashable, value: Any, *, ttl: Duration | None = None) -> bool:
         """Store `value`, for `ttl` instead of the cache's own; whether it was stored."""
         core = self._core
+        freshness = _with_ttl(core, ttl)
         full = self._key(key)
         core.flights.supersede(full)
-        freshness = _with_ttl(core, ttl)
         return bool(await core.run(flows.store(full, value, core.rules, core.stats, freshness)))
 
     async def get_or_load(self, key: Hashable, load: Callable[[], Awaitable[R]]) -> R:
@@ -346,4 +346,7 @@ class AsyncCache(_Face):
 def _with_ttl(core: Core, ttl: Duration | None) -> Any:
     if ttl is None:
         return None
-    return dataclasses.replace(core.rules.freshness, ttl=seconds("ttl", ttl))
+    lifetime = seconds("ttl", ttl)
+    if lifetime == 0:
+        raise ValueError(f"ttl={ttl!r}: must be greater than 0")
+    return dataclasses.replace(core.rules.freshness, ttl=lifetime)

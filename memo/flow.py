@@ -265,10 +265,12 @@ def reload(
     backend: Any = None,
     cover: Entry | None = None,
     writes: bool = True,
+    replaces: bool = False,
 ) -> Flow:
     """Run the function and store what it gives.
 
     `cover` is a stale entry that stands in for an exception; it is returned itself when it did.
+    `replaces`: what is stored is outdated by the load, also if its own value is not to be stored.
     """
     started = time.perf_counter()
     loaded = yield Load(key)
@@ -280,43 +282,60 @@ def reload(
         if cover is not None and isinstance(loaded.error, Exception):
             return cover
         entry = rules.freshness.entry_for_exception(loaded.error, rules.timer())
-        if entry is not None and rules.stores and writes:
-            yield from _write(Write(key, entry, backend), rules, stats, watch)
-        return loaded
-    if type(loaded) in USED_UP:
+    elif type(loaded) in USED_UP:
         fault = TypeError(f"a {type(loaded).__name__} can be used once, and is not cached")
         yield from _hook_failed(key, "the function's result", fault, stats)
+        return loaded
     elif writes and rules.stores:
-        try:
-            if rules.should_cache is not None and not rules.should_cache(loaded):
-                return loaded
-            entry = rules.freshness.entry(loaded, rules.timer(), rules.random)
-        except Exception as fault:
-            yield from _hook_failed(key, "should_cache or ttl", fault, stats)
-            return loaded
-        if entry is not None:
-            stored = yield from _write(Write(key, entry, backend), rules, stats, watch)
-            if type(stored) is Refusal:
-                return stored
+        entry = yield from _entry_for(loaded, key, rules, stats)
+    else:
+        return loaded
+    if entry is not None and writes and rules.stores:
+        stored = yield from _write(Write(key, entry, backend), rules, stats, watch)
+        if type(stored) is Refusal and type(loaded) is not Raised:
+            return stored
+    elif replaces and type(loaded) is not Raised and not watch.superseded:
+        yield from _try(Delete(key, backend), stats)
     return loaded
+
+
+def _entry_for(value: Any, key: Any, rules: Rules, stats: Stats) -> Flow:
+    """The entry to store for `value`; None if there is not to be one, or a hook failed."""
+    try:
+        if rules.should_cache is not None and not rules.should_cache(value):
+            return None
+        return rules.freshness.entry(value, rules.timer(), rules.random)
+    except Exception as fault:
+        yield from _hook_failed(key, "should_cache or ttl", fault, stats)
+        return None
 
 
 def get(key: Any, rules: Rules, stats: Stats) -> Flow:
     """The cached value, or a refusal; never a load."""
-    outcome = yield from look(key, rules, stats)
+    outcome, decision = yield from _look(key, rules, stats)
     if outcome.hit:
         stats.hits += 1
         stats.stale_hits += outcome.status == "stale"
         return outcome.value if outcome.error is None else Raised(outcome.error)
     stats.misses += 1
     stats.expirations += outcome.status == "expired"
-    decision = yield from _decide(outcome.error, rules, stats, heard=False)
+    if decision is None:
+        decision = yield from _decide(outcome.error, rules, stats)
     return _refuse(outcome.error, decision)
 
 
-def look(key: Any, rules: Rules, stats: Stats | None = None) -> Flow:
-    """An `Outcome`: what is under `key`. Failures are counted and heard if `stats` are given."""
-    tier = None
+def look(key: Any, rules: Rules) -> Flow:
+    """An `Outcome`: what is under `key`; nothing is counted."""
+    outcome, _ = yield from _look(key, rules, None)
+    return outcome
+
+
+def _look(key: Any, rules: Rules, stats: Stats | None) -> Flow:
+    """What is under `key`, and the policy's decision about it where it was asked for one.
+
+    Failures are counted and heard if `stats` are given.
+    """
+    tier = decision = None
     try:
         entry: Entry | None = yield Read(key)
     except OperationFailed as failed:
@@ -329,16 +348,16 @@ def look(key: Any, rules: Rules, stats: Stats | None = None) -> Flow:
             if entry is None:
                 miss = Miss(key)
                 miss.__cause__ = failed
-                return Outcome(status="miss", tier=tier, error=miss)
-        elif decision is STALE:
-            tier = "held"
-            entry = yield from _read_instead(key, HELD, stats)
-            if entry is None:
-                return Outcome(status="failed", error=failed)
+                return Outcome(status="miss", tier=tier, error=miss), None
         else:
-            return Outcome(status="failed", error=failed)
+            tier = "held"
+            entry = None
+            if decision is STALE:
+                entry = yield from _read_instead(key, HELD, stats)
+            if entry is None:
+                return Outcome(status="failed", error=failed), decision
     if entry is None:
-        return Outcome(status="miss", error=Miss(key))
+        return Outcome(status="miss", error=Miss(key)), None
     now = rules.timer()
     age = now - entry.created
     raised = entry.value.error if type(entry.value) is Raised else None
@@ -353,7 +372,7 @@ def look(key: Any, rules: Rules, stats: Stats | None = None) -> Flow:
         decision = yield from _decide(expired, rules, stats)
         status = "stale" if decision is STALE and raised is None else "expired"
     error = expired if status == "expired" else raised
-    return Outcome(status=status, value=value, age=age, tier=tier, error=error)
+    return Outcome(status=status, value=value, age=age, tier=tier, error=error), decision
 
 
 def unkeyed(error: OperationFailed, rules: Rules, stats: Stats) -> Flow:
@@ -389,7 +408,7 @@ def renew(key: Any, rules: Rules, stats: Stats) -> Flow:
     if type(watch) is Followed:
         result = watch.result
         return Refusal(twin(result.error)) if type(result) is Refusal else result
-    return (yield from reload(key, rules, stats, watch))
+    return (yield from reload(key, rules, stats, watch, replaces=True))
 
 
 def store(
@@ -404,6 +423,7 @@ def store(
         yield from _hook_failed(key, "ttl", fault, stats)
         return False
     if entry is None:
+        yield from _try(Delete(key), stats)  # what is stored is outdated all the same
         return False
     return (yield from _write(Write(key, entry), rules, stats, ALONE))
 
@@ -580,9 +600,9 @@ def _leave_standby(key: Any, rules: Rules, stats: Stats) -> Flow:
         rules.standby = standby  # tried again after the next read
 
 
-def _decide(error: CacheError, rules: Rules, stats: Stats | None, *, heard: bool = True) -> Flow:
+def _decide(error: CacheError, rules: Rules, stats: Stats | None) -> Flow:
     """The policy's action for `error`; a failure is made heard, whatever the action."""
-    if heard and stats is not None and isinstance(error, OperationFailed):
+    if stats is not None and isinstance(error, OperationFailed):
         yield Absorb(error.key, error)
     try:
         return rules.policy.action(error)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .backends.base import is_async, name_of
+from .backends.base import name_of
 from .entry import Entry
 from .errors import CacheError, Full, OperationFailed, shown
 
@@ -34,7 +36,9 @@ def _entry(found: Any, key: Any, backend: str) -> Entry | None:
         return None
     if type(found) is Entry:
         times = (found.created, found.expires, found.kept_until)
-        if all(type(time) is float or type(time) is int for time in times):
+        if all(type(time) in {float, int} and not math.isnan(time) for time in times) and (
+            math.isfinite(found.created)
+        ):
             return found
     raise OperationFailed(
         f"it gave {shown(found)}, which is no entry", operation="read", key=key, backend=backend
@@ -116,10 +120,12 @@ class AsyncGuard(_Named):
     def __init__(self, backend: Any, scope: Any) -> None:
         super().__init__(backend, scope)
         self._run: Callable[..., Awaitable[Any]]
-        if getattr(backend, "blocking", True) is False:
-            self._run = _called
+        if inspect.iscoroutinefunction(backend.read):
+            self._run = _awaited
+        elif getattr(backend, "blocking", True):
+            self._run = asyncio.to_thread
         else:
-            self._run = _awaited if is_async(backend) else asyncio.to_thread
+            self._run = _called
 
     async def read(self, key: Any) -> Entry | None:
         """The entry under `key`."""

@@ -114,6 +114,14 @@ class Core:
         found: G = known[1]
         return found
 
+    def _remember(self, key: Any, entry: Entry | None) -> None:
+        """Keep what was seen of the store, where the policy may want it."""
+        if self.held is not None and entry is not None:
+            try:
+                self.held.write(key, entry)
+            except Exception as fault:
+                self.fault("remembering an entry", fault)
+
     def abandon(self) -> None:
         """Drop what is stored, as nobody will ask for it any more; where that is quick."""
         clear_scope = getattr(self.store, "clear_scope", None)
@@ -155,8 +163,7 @@ class SyncCore(Core):
     def _read(self, key: Any, backend: Any) -> Entry | None:
         if backend is None:
             entry = self.guard.read(key)
-            if self.held is not None and entry is not None:
-                self.held.write(key, entry)
+            self._remember(key, entry)
             return entry
         if backend is HELD:
             return None if self.held is None else self.held.read(key)
@@ -170,8 +177,7 @@ class SyncCore(Core):
             evicted = self.guard.write(key, entry, answers_until=until)
             self.stats.evictions += evicted
         else:
-            if self.held is not None:
-                self.held.write(key, entry)
+            self._remember(key, entry)
             evicted = self.guard.write(key, entry)
             self.stats.evictions += evicted
 
@@ -233,8 +239,7 @@ class AsyncCore(Core):
     async def _read(self, key: Any, backend: Any) -> Entry | None:
         if backend is None:
             entry = await self.guard.read(key)
-            if self.held is not None and entry is not None:
-                self.held.write(key, entry)
+            self._remember(key, entry)
             return entry
         if backend is HELD:
             return None if self.held is None else self.held.read(key)
@@ -248,8 +253,7 @@ class AsyncCore(Core):
             evicted = await self.guard.write(key, entry, answers_until=until)
             self.stats.evictions += evicted
         else:
-            if self.held is not None:
-                self.held.write(key, entry)
+            self._remember(key, entry)
             evicted = await self.guard.write(key, entry)
             self.stats.evictions += evicted
 
@@ -490,7 +494,12 @@ def refresh_behind(
     if flight is None:
         return
     turn = Turn(
-        core, key, flows.reload(key, core.rules, core.stats, flight), function, args, kwargs
+        core,
+        key,
+        flows.reload(key, core.rules, core.stats, flight, replaces=True),
+        function,
+        args,
+        kwargs,
     )
     turn.flight = flight
     context = contextvars.copy_context()
@@ -519,13 +528,15 @@ class AsyncTurn(_Turn):
     waits for it.
     """
 
-    __slots__ = ("alone", "raised")
+    __slots__ = ("alone", "raised", "result")
 
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
         #: Whether the load runs in the caller's own task, for want of anybody to share it with.
         self.alone = False
-        #: What the function raised in this turn's own load.
+        #: What came of this turn's own load.
+        self.result: Any = ABSENT
+        #: What the function raised in it.
         self.raised: Raised | None = None
 
     async def run(self) -> Any:
@@ -568,6 +579,8 @@ class AsyncTurn(_Turn):
             return await self._fly(flight)
         self.core.flights.fly(flight, self._fly(flight))
         result = await self.core.flights.follow(flight)
+        if result is ANEW and self.result is not ABSENT:
+            return self.result  # which is for this caller alone
         if result is ANEW:
             raise asyncio.CancelledError  # the load was, by other hands than ours
         return result
@@ -579,7 +592,7 @@ class AsyncTurn(_Turn):
         result: Any = ANEW
         try:
             with AsyncFlights.inside(flight):
-                result = await self._finish()
+                result = self.result = await self._finish()
             return result
         finally:
             self.flight = flight
@@ -638,7 +651,12 @@ def refresh_in_task(
         return
     flight.detached = True
     turn = AsyncTurn(
-        core, key, flows.reload(key, core.rules, core.stats, flight), function, args, kwargs
+        core,
+        key,
+        flows.reload(key, core.rules, core.stats, flight, replaces=True),
+        function,
+        args,
+        kwargs,
     )
     task = core.flights.fly(flight, _refresh_async(turn, flight))
     core.refreshes.add(task)

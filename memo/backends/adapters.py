@@ -35,6 +35,8 @@ class MappingBackend:
     def read(self, key: Any, /) -> Entry | None:
         """The entry under `key`, expired or not, or None."""
         with self._lock:
+            if key not in self.mapping:  # a defaultdict must not be asked to make one
+                return None
             try:
                 entry = self.mapping[key]
             except KeyError:

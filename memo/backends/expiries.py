@@ -1,8 +1,8 @@
 """Which entry expires next, found without a sweep.
 
-Entries of nearly the same lifetime (within one part in 32) stand in one line in the order they
-were stored, which is nearly the order they expire in. With one ttl there is one line; with many
-there are as many as the lifetimes differ in their leading digits. Joining a line, leaving it, and
+Entries of nearly the same lifetime and window (within one part in 32) stand in one line in the
+order they were stored, which is nearly the order they expire in. With one ttl there is one line;
+with many there are as many as the lifetimes differ in their leading digits. Joining a line, leaving it, and
 looking at its head are O(1), and no look ever goes over more than a few entries.
 """
 
@@ -21,11 +21,15 @@ _LOOKS: Final = 64
 
 
 class _Line:
-    """A doubly linked list of nodes through their `older` and `newer` slots."""
+    """A doubly linked list of nodes through their `older` and `newer` slots.
+
+    `shortest` has the least seconds after which a node of this line has expired, and the least
+    after which one is of no use to anyone.
+    """
 
     __slots__ = ("newer", "older", "shortest")
 
-    def __init__(self, shortest: float) -> None:
+    def __init__(self, shortest: tuple[float, float]) -> None:
         self.shortest = shortest
         # The line stands for the ends of its own list: `newer` is its oldest node.
         self.newer: Any = self
@@ -35,14 +39,14 @@ class _Line:
 class Expiries:
     """The nodes of one store that will expire.
 
-    A node has `created` and `expires` (seconds), and slots `older`, `newer` for this class alone;
-    `newer` is None while it stands in no line.
+    A node has `created`, `expires` and `kept_until` (seconds), and slots `older`, `newer` for this
+    class alone; `newer` is None while it stands in no line.
     """
 
     __slots__ = ("_lines", "_not_before")
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[int, int], _Line] = {}
+        self._lines: dict[tuple[float, float], _Line] = {}
         #: Moments before which a search is vain: for what has expired, for what is of no use.
         self._not_before = [FOREVER, FOREVER]
 
@@ -51,17 +55,15 @@ class Expiries:
         if node.expires == FOREVER:
             node.newer = node.older = None
             return
-        fraction, exponent = math.frexp(node.expires - node.created)
-        step = int(fraction * _STEPS)
-        line = self._lines.get((exponent, step))
+        created = node.created
+        shortest = (_floor(node.expires - created), _floor(node.kept_until - created))
+        line = self._lines.get(shortest)
         if line is None:
-            shortest = math.ldexp(step / _STEPS, exponent)
-            line = self._lines[exponent, step] = _Line(shortest)
+            line = self._lines[shortest] = _Line(shortest)
         last = line.older
         if last is line:
             for dead in (0, 1):
-                first = node.created + line.shortest
-                self._not_before[dead] = min(self._not_before[dead], first)
+                self._not_before[dead] = min(self._not_before[dead], created + shortest[dead])
         node.older = last
         node.newer = line
         last.newer = line.older = node
@@ -90,7 +92,7 @@ class Expiries:
             for _ in range(_LOOKS):
                 if node is line:
                     break
-                sure = node.created + line.shortest
+                sure = node.created + line.shortest[dead]
                 if now < sure:
                     not_before = min(not_before, sure)
                     break
@@ -106,3 +108,11 @@ class Expiries:
         """Let all nodes go."""
         self._lines.clear()
         self._not_before = [FOREVER, FOREVER]
+
+
+def _floor(seconds: float) -> float:
+    """`seconds`, rounded down to one of `_STEPS` steps to the next power of two."""
+    if seconds == FOREVER:
+        return FOREVER
+    fraction, exponent = math.frexp(seconds)
+    return math.ldexp(int(fraction * _STEPS) / _STEPS, exponent)

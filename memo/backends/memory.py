@@ -125,20 +125,15 @@ class Memory:
             if node is not None:
                 self._remove(node)  # what it held is outdated
             raise Full(key, too_large=True)
-        room = self._store.currsize + size - (0 if node is None else node.size)
-        if room > self._bound:
-            if self._refuses and not self._has_room_after_expiries(room - self._bound, node):
-                raise Full(key)
-            self._reclaim(room - self._bound, entry.created, node)
-        elif self._bound == math.inf:
-            self._reclaim(_RECLAIMED_PER_WRITE, entry.created, node)
+        if node is not None:
+            Expiries.discard(node)  # its old expiry does not count any more
+        self._make_room(size - (0 if node is None else node.size), key, node, entry.created)
         if node is not None and answers_until == -math.inf:
             # A reader between two looks at the old node must not find the new value in it.
             self._remove(node)
             node = None
         if node is not None:
             # The value first: a reader who sees the new deadline must not get the old value.
-            self._expiries.discard(node)
             node.value = entry.value
             _, node.created, node.expires, node.kept_until, node.tags = entry
             node.answers_until = answers_until
@@ -153,6 +148,22 @@ class Memory:
         for victim in victims:
             Expiries.discard(victim)
         return victims.__len__()  # by method: `len` itself may be cached
+
+    def _make_room(self, size: float, key: Any, node: Any, now: float) -> None:
+        """Drop what has expired, as far as `size` more needs it; all else is the ordering's to do.
+
+        Raises:
+            Full: eviction is "none", and that was not enough.
+        """
+        missing = self._store.currsize + size - self._bound
+        if self._bound == math.inf:
+            self._reclaim(_RECLAIMED_PER_WRITE, now)
+        elif missing > 0:
+            if self._refuses and not self._has_room_after_expiries(missing):
+                if node is not None:
+                    self._expiries.add(node)
+                raise Full(key)
+            self._reclaim(missing, now)
 
     def delete(self, key: Any, /) -> bool:
         """Drop what is under `key`; returns whether there was anything."""
@@ -232,21 +243,21 @@ class Memory:
         self._store.clear()
         self._expiries.clear()
 
-    def _reclaim(self, wanted: float, now: float, spare: Any) -> None:
+    def _reclaim(self, wanted: float, now: float) -> None:
         """Drop entries of no use to anyone, up to a size of `wanted` in sum."""
         while wanted > 0:
             node = self._expiries.first(now, dead=True)
-            if node is None or node is spare:
+            if node is None:
                 return
             wanted -= max(node.size, 1) if self._bound == math.inf else node.size
             self._remove(node)
 
-    def _has_room_after_expiries(self, wanted: float, spare: Any) -> bool:
+    def _has_room_after_expiries(self, wanted: float) -> bool:
         """Drop expired entries, in use or not, until `wanted` is free; whether it is."""
         now = self.timer()
         while wanted > 0:
             node = self._expiries.first(now, dead=False)
-            if node is None or node is spare:
+            if node is None:
                 return False
             wanted -= node.size
             self._remove(node)
