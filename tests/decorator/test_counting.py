@@ -23,22 +23,6 @@ MORE = (
 )
 
 
-class Failing(dict):
-    """A mapping whose reads, or writes, fail."""
-
-    reads = writes = True
-
-    def __getitem__(self, key):
-        if self.reads:
-            raise ConnectionError("read")
-        return super().__getitem__(key)
-
-    def __setitem__(self, key, value):
-        if self.writes:
-            raise ConnectionError("write")
-        super().__setitem__(key, value)
-
-
 def test_hits_and_misses_are_the_calls(colour, timer) -> None:
     """Each call is one hit or one miss, whatever came of it."""
 
@@ -101,18 +85,17 @@ def test_a_stale_answer_instead_of_an_error_is_a_hit(colour, timer) -> None:
     assert (info.loads, info.load_failures) == (2, 1)
 
 
-def test_a_failed_read_is_a_miss_and_a_failure(colour) -> None:
+def test_a_failed_read_is_a_miss_and_a_failure(colour, failing_mapping) -> None:
     """A call whose read failed runs the function, and counts once on each side."""
-    f = colour.cached(backend=Failing())(lambda a: a)
+    f = colour.cached(backend=failing_mapping())(lambda a: a)
     assert [colour.run(f(1)), colour.run(f(1))] == [1, 1]
     info = f.cache_info()
     assert (info.hits, info.misses, info.failures, info.loads) == (0, 2, 2, 2)
 
 
-def test_a_failed_write_is_a_failure(colour) -> None:
+def test_a_failed_write_is_a_failure(colour, failing_mapping) -> None:
     """A call whose write failed is a miss like any other, and a failure."""
-    store = Failing()
-    store.reads = False
+    store = failing_mapping(("write",))
     f = colour.cached(backend=store)(lambda a: a)
     assert [colour.run(f(1)), colour.run(f(1))] == [1, 1]
     info = f.cache_info()

@@ -524,14 +524,10 @@ def test_a_decorated_function_dies_by_its_reference_count_or_a_collection() -> N
     assert [ref() for ref in refs] == [None] * 3
 
 
-def test_a_failing_key_or_store_leaves_no_context(colour) -> None:
+def test_a_failing_key_or_store_leaves_no_context(colour, failing_mapping) -> None:
     """Where the cache fails and then the function raises, only the function's error is seen."""
 
-    class Broken(dict):
-        def __getitem__(self, key):
-            raise ConnectionError
-
-    @colour.cached(backend=Broken())
+    @colour.cached(backend=failing_mapping())
     def f(a):
         raise ValueError("the function's")
 
@@ -561,15 +557,11 @@ def test_a_stale_read_that_raises_shows_only_the_functions_error(colour) -> None
     assert len(frames_of_ours(error)) <= 1
 
 
-def test_sys_exc_info_is_clean_inside_the_function(colour) -> None:
+def test_sys_exc_info_is_clean_inside_the_function(colour, failing_mapping) -> None:
     """While the function runs, nothing of ours is being handled."""
     seen = []
 
-    class Broken(dict):
-        def __getitem__(self, key):
-            raise ConnectionError
-
-    @colour.cached(backend=Broken())
+    @colour.cached(backend=failing_mapping())
     def f(a):
         seen.append(sys.exc_info())
 

@@ -22,32 +22,6 @@ AWAITED = ("get", "lookup", "set", "invalidate", "refresh", "prewarm", "cache_cl
 PLAIN = ("cache_key", "cache_info", "cache_parameters")
 
 
-class Failing(dict):
-    """A mapping that fails while it is told to."""
-
-    failing = False
-
-    def _check(self):
-        if self.failing:
-            raise ConnectionError("no connection")
-
-    def __getitem__(self, key):
-        self._check()
-        return super().__getitem__(key)
-
-    def __setitem__(self, key, value):
-        self._check()
-        super().__setitem__(key, value)
-
-    def __delitem__(self, key):
-        self._check()
-        super().__delitem__(key)
-
-    def __iter__(self):
-        self._check()
-        return super().__iter__()
-
-
 class NotFoundError(Exception):
     """An exception of the program's."""
 
@@ -113,9 +87,9 @@ def test_get_serves_the_window_of_stale_while_revalidate(colour, timer) -> None:
         colour.run(g.get())
 
 
-def test_get_raises_what_failed(colour) -> None:
+def test_get_raises_what_failed(colour, failing_mapping) -> None:
     """A read that fails is `OperationFailed` from `get`, with the foreign error as its cause."""
-    store = Failing()
+    store = failing_mapping(failing=False)
     g = colour.cached(backend=store)(lambda: 1)
     colour.run(g())
     store.failing = True
@@ -182,9 +156,9 @@ def test_lookup_tells_all_there_is_to_tell(colour, timer) -> None:
     assert g.cache_info().loads == 1
 
 
-def test_lookup_never_raises_and_never_counts(colour) -> None:
+def test_lookup_never_raises_and_never_counts(colour, failing_mapping) -> None:
     """A failing backend is an outcome, under the strictest policy too."""
-    store = Failing()
+    store = failing_mapping(failing=False)
     heard = []
     policy = Policy.strict(miss=RAISE, expired=RAISE, on_error=heard.append)
     g = colour.cached(backend=store, policy=policy)(lambda: 1)
@@ -222,9 +196,9 @@ def test_set_stores_what_a_call_then_gives(colour, f, timer) -> None:
     assert colour.run(f(1)) == 1
 
 
-def test_set_says_when_nothing_was_stored(colour) -> None:
+def test_set_says_when_nothing_was_stored(colour, failing_mapping) -> None:
     """A value that cannot be stored gives False under an absorbing policy."""
-    store = Failing()
+    store = failing_mapping(failing=False)
     g = colour.cached(backend=store)(lambda: 1)
     store.failing = True
     assert colour.run(g.set(5)) is False
@@ -253,9 +227,9 @@ def test_invalidate_drops_one_key(colour, f) -> None:
     assert colour.run(f(1)) == 3
 
 
-def test_invalidate_that_fails_is_false_or_raises(colour) -> None:
+def test_invalidate_that_fails_is_false_or_raises(colour, failing_mapping) -> None:
     """Under `absorb` a failed drop is False and heard; under `strict` it is raised."""
-    store, heard = Failing(), []
+    store, heard = failing_mapping(failing=False), []
     g = colour.cached(backend=store, policy=Policy.absorb(on_error=heard.append))(lambda: 1)
     h = colour.cached(backend=store, policy=Policy.strict())(lambda: 1)
     for one in (g, h):
@@ -315,10 +289,10 @@ def test_cache_clear_drops_everything(colour, f) -> None:
     assert colour.run(f(1)) == 6
 
 
-def test_cache_clear_of_a_failing_store(colour) -> None:
+def test_cache_clear_of_a_failing_store(colour, failing_mapping) -> None:
     """Under `absorb` a failed clear is no exception; under `strict` it is `OperationFailed`."""
     for policy in (Policy.absorb(), Policy.strict()):
-        store = Failing()
+        store = failing_mapping(failing=False)
         g = colour.cached(backend=store, policy=policy)(lambda: 1)
         colour.run(g())
         store.failing = True
@@ -444,9 +418,9 @@ def test_handles_of_async_functions_work_on_any_loop() -> None:
     assert asyncio.run(g.lookup(1)).status == "miss"
 
 
-def test_a_fresh_policy_decides_per_operation(colour) -> None:
+def test_a_fresh_policy_decides_per_operation(colour, failing_mapping) -> None:
     """With `failed={"read": CALL, "write": RAISE}` a failed write is raised, with the value."""
-    store = Failing()
+    store = failing_mapping(failing=False)
     policy = Policy(failed={"read": CALL, "write": RAISE})
     g = colour.cached(backend=store, policy=policy)(lambda: 5)
     store.failing = True

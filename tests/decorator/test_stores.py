@@ -158,20 +158,36 @@ def test_a_value_too_large_for_the_cache(colour) -> None:
     assert caught.value.value == "x" * 11
 
 
-def test_a_mapping_that_fails(colour) -> None:
+def test_a_mapping_that_fails(colour, failing_mapping) -> None:
     """Its exceptions become `OperationFailed` with the operation, or are absorbed."""
-
-    class Broken(collections.UserDict):
-        def __getitem__(self, key):
-            raise OSError("disk")
-
-    f = colour.cached(backend=Broken())(lambda: 5)
+    f = colour.cached(backend=failing_mapping())(lambda: 5)
     assert colour.run(f()) == 5
-    g = colour.cached(backend=Broken(), policy=Policy.strict())(lambda: 5)
+    g = colour.cached(backend=failing_mapping(), policy=Policy.strict())(lambda: 5)
     with pytest.raises(OperationFailed) as caught:
         colour.run(g())
     assert (caught.value.operation, caught.value.backend) == ("read", "mapping")
-    assert isinstance(caught.value.__cause__, OSError)
+    assert isinstance(caught.value.__cause__, ConnectionError)
+
+
+def test_a_dict_subclass_sees_its_reads(colour) -> None:
+    """A dict that orders itself by use is read through its own `__getitem__`."""
+
+    class Recent(collections.OrderedDict):
+        def __getitem__(self, key):
+            value = super().__getitem__(key)
+            self.move_to_end(key)
+            return value
+
+        def __setitem__(self, key, value):
+            super().__setitem__(key, value)
+            if len(self) > 2:
+                self.popitem(last=False)
+
+    f = colour.cached(backend=Recent())(lambda a: a)
+    for a in (1, 2, 1, 3):
+        colour.run(f(a))
+    assert colour.run(f.lookup(1)).status == "fresh"
+    assert colour.run(f.lookup(2)).status == "miss"
 
 
 def test_a_strangers_value_is_a_failure_and_not_an_answer(colour) -> None:

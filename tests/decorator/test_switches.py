@@ -306,17 +306,13 @@ def test_a_configured_async_backend_and_a_plain_function() -> None:
         f()
 
 
-def test_what_is_not_named_stays(colour) -> None:
+def test_what_is_not_named_stays(colour, failing_mapping) -> None:
     """`configure(enabled=...)` leaves policy and backend as they were."""
     configure(policy=Policy(failed=RAISE))
     configure(enabled=False)
     configure(enabled=True)
 
-    class Broken(dict):
-        def __getitem__(self, key):
-            raise ConnectionError
-
-    f = colour.cached(backend=Broken())(lambda: 1)
+    f = colour.cached(backend=failing_mapping())(lambda: 1)
     with pytest.raises(OperationFailed) as caught:
         colour.run(f())
     assert isinstance(caught.value, CacheError)
