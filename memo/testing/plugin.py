@@ -22,7 +22,8 @@ from .timer import FakeTimer
 
 __all__: list[str] = []
 
-pytest.register_assert_rewrite("memo.testing.suite")
+if "memo.testing.suite" not in sys.modules:
+    pytest.register_assert_rewrite("memo.testing.suite")
 
 _WISHES: Final = {"off", "isolate"}
 
