@@ -71,6 +71,7 @@ LATE = 1 / 32
 # bits of the hash, and a mark: the epoch of a cold one; minus the number of those that had been hot
 # and were evicted until then; 0 where nobody lies.
 NAME = (1 << 16) - 1
+NOBODY = array("q")
 
 
 class Adaptive(Evicting[K, V], Generic[K, V]):
@@ -105,8 +106,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
 
     def _exorcise(self) -> None:
         """There are no ghosts."""
-        self._marks: array[int] = array("q")
-        self._names: array[int] = array("H")
+        self._marks = self._names = NOBODY
         self._testing = 0  # how many are in their test
         self._tested: dict[int, int] = {}  # the same by epoch
         self._regrets = 0  # how many had been hot, ever
@@ -395,6 +395,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         state["_next_ahead"] = None
+        state["_marks"] = state["_names"] = NOBODY  # hashes mean nothing to another process
         for ring in ("_hot", "_cold", "_demoted"):
             state[ring] = members(state[ring])
         return state
@@ -403,7 +404,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         super().__setstate__(state)
         for ring in ("_hot", "_cold", "_demoted"):
             setattr(self, ring, ring_of(state[ring]))
-        self._exorcise()  # hashes mean nothing to another process
+        self._exorcise()
 
     def __del__(self) -> None:
         sever(self.__dict__.get("table", {}).values())
