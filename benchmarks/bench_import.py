@@ -47,8 +47,8 @@ def _of(module: str, before: str = "") -> Any:
 
 PEERS = [
     Peer(
-        "memo, its dependencies imported already",
-        "memo-cache",
+        "memo beyond its dependencies",
+        None,
         _of("memo", "import wrapt, cachetools"),
     ),
     Peer("memo", "memo-cache", _of("memo")),

@@ -207,20 +207,17 @@ METHODS = [
 def class_of(peer: Peer) -> type:
     """A class whose `method` is cached by `peer`."""
 
-    def method(self: Any, a: Any) -> Any:
-        return a
-
-    cached_method = peer(method)
-
     class Service:
-        method = cached_method
-
         def __init__(self) -> None:
             if peer.package == "cachetools":
                 self.store: Any = cachetools.TTLCache(MAXSIZE, TTL)
                 self.lock = threading.RLock()
             elif peer.package == "cachebox":
                 self.store = cachebox.TTLCache(MAXSIZE, TTL)
+
+        @peer
+        def method(self, a: Any) -> Any:
+            return a
 
     return Service
 
