@@ -150,7 +150,7 @@ class LRU(_Recorded[K, V], Generic[K, V]):
 
 
 class LFU(_Recorded[K, V], Generic[K, V]):
-    """Evicts what was used least often, of those the oldest. Counts never age.
+    """Evicts what was used least often. Counts never age.
 
     Counts are exact as long as no more reads than are remembered come between two writes, as in
     `LRU`.
@@ -161,8 +161,8 @@ class LFU(_Recorded[K, V], Generic[K, V]):
     def _reset(self) -> None:
         # cachetools' counts hold each other; one by one, what they hold is let go at once.
         order = self._order
-        while order:
-            order.popitem()
+        for node in list(order):
+            del order[node]
         super()._reset()
 
 

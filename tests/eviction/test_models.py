@@ -4,6 +4,7 @@ import copy
 import pickle
 import random
 
+import cachetools
 import pytest
 from eviction.models import AdaptiveModel, FIFOModel, LFUModel, LRUModel, Model
 from hypothesis import settings
@@ -28,7 +29,7 @@ def contents(store):
 
 
 class AnyModel(Model):
-    """Of a random ordering is known what it holds, not what goes next: that it must be told."""
+    """What goes next is not known: it must be told."""
 
     def enter(self, key):
         pass
@@ -39,7 +40,8 @@ class AnyModel(Model):
 MODELS = {
     "adaptive": AdaptiveModel,
     "fifo": FIFOModel,
-    "lfu": LFUModel,
+    # cachetools had another order among entries used equally often before it had links.
+    "lfu": LFUModel if hasattr(cachetools.LFUCache, "_Link") else AnyModel,
     "lru": LRUModel,
     "random": AnyModel,
 }
@@ -66,6 +68,7 @@ class Against(RuleBasedStateMachine):
         self.maxsize = data.draw(st.sampled_from(self.maxsizes))
         self.store = ordering(self.name, self.maxsize)
         self.model = MODELS[self.name](self.maxsize)
+        self.told = type(self.model) is AnyModel
         self.nodes = {}
         self.dropped = 0
         self.reads = 0
@@ -75,7 +78,7 @@ class Against(RuleBasedStateMachine):
 
     def agree(self, victims, expected):
         keys = [victim.key for victim in victims]
-        if self.name == "random":
+        if self.told:
             for key in keys:
                 del self.model.sizes[key]
         else:
@@ -85,7 +88,7 @@ class Against(RuleBasedStateMachine):
         self.dropped += len(keys)
 
     def expected(self, operate):
-        if self.name != "random":
+        if not self.told:
             return operate()
         bound, self.model.maxsize = self.model.maxsize, float("inf")
         operate()
@@ -154,7 +157,7 @@ class Against(RuleBasedStateMachine):
     @precondition(lambda self: self.nodes)
     @rule()
     def pop(self):
-        expected = None if self.name == "random" else [self.model.pop()]
+        expected = None if self.told else [self.model.pop()]
         self.agree([self.store.pop_victim()], expected)
 
     @rule()
