@@ -34,10 +34,10 @@ class Alerts:
         self._silenced: dict[tuple[str, str | None], int] = {}
 
     def hear(self, error: CacheError) -> bool:
-        """Make `error` heard; False where `on_error` itself failed."""
-        self._write(error)
+        """Make `error` heard; False where `on_error` or a log handler failed itself."""
+        written = self._write(error)
         if self._on_error is None:
-            return True
+            return written
         try:
             self._on_error(error)
         except Exception as fault:
@@ -45,19 +45,24 @@ class Alerts:
             failure.__cause__ = fault
             self._write(failure)
             return False
-        return True
+        return written
 
-    def _write(self, error: CacheError) -> None:
+    def _write(self, error: CacheError) -> bool:
+        """Log `error`, unless its like was just now; False where a log handler failed."""
         kind = (type(error).__name__, getattr(error, "operation", None))
         now = time.monotonic()
         with _lock:
             if now - self._last.get(kind, -_QUIET) < _QUIET:
                 self._silenced[kind] = self._silenced.get(kind, 0) + 1
-                return
+                return True
             self._last[kind] = now
             silenced = self._silenced.pop(kind, 0)
         more = f" ({silenced} more like it since the last report)" if silenced else ""
-        _log.warning("%s: %s%s", self._name, error, more, exc_info=error.__cause__)
+        try:
+            _log.warning("%s: %s%s", self._name, error, more, exc_info=error.__cause__)
+        except Exception:
+            return False
+        return True
 
 
 _lock = ForkableLock()

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from . import flow as flows
 from .backends.base import is_async
@@ -14,13 +14,16 @@ from .backends.memory import Memory
 from .background import background
 from .configuration import bypassed
 from .entry import ABSENT, Raised
-from .errors import OperationFailed, shown
+from .errors import OperationFailed, shown, text_of
 from .flow import Refusal, Rules
 from .freshness import Duration, seconds
 from .options import DEFAULT_MAXSIZE, InForce, Options
 from .policy import Policy
 from .stats import CacheInfo
 from .turns import AsyncCore, AsyncTurn, Core, SyncCore, Turn, settled
+
+if TYPE_CHECKING:
+    from .decorator import _Cached
 
 __all__ = ["AsyncCache", "Cache", "build"]
 
@@ -129,15 +132,19 @@ class _Face:
         in_force = self._options.in_force(name)
         self._core = build(self._kind, self._options, in_force, name=name, scope=namespace)
 
-    def cached(self, func: Any = None, /, **options: Any) -> Any:
-        """`memo.cached` with this cache's store, policy, timer and lifetime as the defaults."""
-        own = self._options
-        core = self._core
-        defaults: dict[str, Any] = {"backend": core.store, "policy": core.rules.policy}
-        if own.timer is not None:
-            defaults["timer"] = own.timer
-        defaults |= own.lifetime
-        return type(self).decorate(func, **(defaults | options))
+    if TYPE_CHECKING:
+        cached: ClassVar[_Cached]
+    else:
+
+        def cached(self, func: Any = None, /, **options: Any) -> Any:
+            """`memo.cached` with this cache's store, policy, timer and lifetime as the defaults."""
+            own = self._options
+            core = self._core
+            defaults: dict[str, Any] = {"backend": core.store, "policy": core.rules.policy}
+            if own.timer is not None:
+                defaults["timer"] = own.timer
+            defaults |= own.lifetime
+            return type(self).decorate(func, **(defaults | options))
 
     def info(self) -> CacheInfo:
         """The counters, and what is held."""
@@ -168,7 +175,8 @@ def info(core: Core) -> CacheInfo:
 
 def unusable_key(error: Exception) -> OperationFailed:
     """What an argument that cannot be part of a key is to memo; raise it `from error`."""
-    return OperationFailed(f"key cannot be made: {type(error).__name__}: {error}", operation="key")
+    reason = f"key cannot be made: {type(error).__name__}: {text_of(error)}"
+    return OperationFailed(reason, operation="key")
 
 
 class Cache(_Face):
@@ -200,7 +208,13 @@ class Cache(_Face):
         return default if type(found) is Refusal and default is not ABSENT else settled(found)
 
     def set(self, key: Hashable, value: Any, *, ttl: Duration | None = None) -> bool:
-        """Store `value`, for `ttl` instead of the cache's own; whether it was stored."""
+        """Store `value`, for `ttl` instead of the cache's own; whether it was stored.
+
+        A `ttl` of 0 stores nothing, and drops what was stored.
+
+        Raises:
+            OperationFailed: the key cannot be hashed; or what the policy raises.
+        """
         core = self._core
         freshness = _with_ttl(core, ttl)
         full = self._key(key)
@@ -276,7 +290,13 @@ class AsyncCache(_Face):
         return default if type(found) is Refusal and default is not ABSENT else settled(found)
 
     async def set(self, key: Hashable, value: Any, *, ttl: Duration | None = None) -> bool:
-        """Store `value`, for `ttl` instead of the cache's own; whether it was stored."""
+        """Store `value`, for `ttl` instead of the cache's own; whether it was stored.
+
+        A `ttl` of 0 stores nothing, and drops what was stored.
+
+        Raises:
+            OperationFailed: the key cannot be hashed; or what the policy raises.
+        """
         core = self._core
         freshness = _with_ttl(core, ttl)
         full = self._key(key)
@@ -346,7 +366,4 @@ class AsyncCache(_Face):
 def _with_ttl(core: Core, ttl: Duration | None) -> Any:
     if ttl is None:
         return None
-    lifetime = seconds("ttl", ttl)
-    if lifetime == 0:
-        raise ValueError(f"ttl={ttl!r}: must be greater than 0")
-    return dataclasses.replace(core.rules.freshness, ttl=lifetime)
+    return dataclasses.replace(core.rules.freshness, ttl=seconds("ttl", ttl))

@@ -19,7 +19,9 @@ from typing import (
     Generic,
     ParamSpec,
     Protocol,
+    TypedDict,
     TypeVar,
+    Unpack,
     overload,
 )
 
@@ -279,7 +281,7 @@ class _Bound(functools.partial):  # type: ignore[type-arg]
 
 
 # After the class statement, which would overwrite it.
-_Bound.__module__ = property(lambda self: self.decorated.__module__)  # type: ignore[assignment]
+_Bound.__module__ = property(lambda self: self.decorated.__module__)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _bind(decorated: Any, receiver: Any) -> _Bound:
@@ -301,12 +303,26 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
             """Answer from the cache, or call the function and store what it returns."""
             raise NotImplementedError
 
+    # What takes the class is a classmethod; what takes neither class nor instance, a staticmethod.
+    # `self` is a `Callable`, since mypy solves for a `CachedFunction` there too loosely.
+    @overload
+    def __get__(  # type: ignore[misc]
+        self: Callable[Concatenate[type[S], Q], R], instance: None, owner: type[S], /
+    ) -> CachedFunction[Q, R]: ...
     @overload
     def __get__(self, instance: None, owner: type, /) -> CachedFunction[P, R_co]: ...
     @overload
     def __get__(
-        self: CachedFunction[Concatenate[S, Q], R_co], instance: S, owner: type | None = None, /
-    ) -> CachedFunction[Q, R_co]: ...
+        self: Callable[Concatenate[S, Q], R], instance: S, owner: type | None = None, /
+    ) -> CachedFunction[Q, R]: ...
+    @overload
+    def __get__(  # type: ignore[misc]
+        self: Callable[Concatenate[type[S], Q], R], instance: S, owner: type | None = None, /
+    ) -> CachedFunction[Q, R]: ...
+    @overload
+    def __get__(
+        self, instance: object, owner: type | None = None, /
+    ) -> CachedFunction[P, R_co]: ...
     def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
         """The function bound to `instance`; through the class, itself."""
         site = self._self_site
@@ -411,14 +427,32 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
             raise NotImplementedError
 
     @overload
+    def __get__(  # type: ignore[misc]
+        self: Callable[Concatenate[type[S], Q], Coroutine[Any, Any, R]],
+        instance: None,
+        owner: type[S],
+        /,
+    ) -> AsyncCachedFunction[Q, R]: ...
+    @overload
     def __get__(self, instance: None, owner: type, /) -> AsyncCachedFunction[P, R_co]: ...
     @overload
     def __get__(
-        self: AsyncCachedFunction[Concatenate[S, Q], R_co],
+        self: Callable[Concatenate[S, Q], Coroutine[Any, Any, R]],
         instance: S,
         owner: type | None = None,
         /,
-    ) -> AsyncCachedFunction[Q, R_co]: ...
+    ) -> AsyncCachedFunction[Q, R]: ...
+    @overload
+    def __get__(  # type: ignore[misc]
+        self: Callable[Concatenate[type[S], Q], Coroutine[Any, Any, R]],
+        instance: S,
+        owner: type | None = None,
+        /,
+    ) -> AsyncCachedFunction[Q, R]: ...
+    @overload
+    def __get__(
+        self, instance: object, owner: type | None = None, /
+    ) -> AsyncCachedFunction[P, R_co]: ...
     def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
         """The function bound to `instance`; through the class, itself."""
         site = self._self_site
@@ -530,6 +564,31 @@ class _Decorator(Protocol):
     def __call__(self, func: Callable[P, R], /) -> CachedFunction[P, R]: ...
 
 
+class _Options(TypedDict, total=False):
+    """The options of `cached`, for type checkers; `_Cached.__call__` says what each means."""
+
+    ttl: Duration | Callable[[Any], Duration | None] | None
+    maxsize: float | None
+    backend: Any
+    policy: Policy | None
+    key: Callable[..., Hashable] | None
+    ignore: str | Iterable[str]
+    typed: bool
+    eviction: str
+    getsizeof: Callable[[Any], float] | None
+    stale_while_revalidate: Duration
+    stale_if_error: Duration
+    refresh_after: float | None
+    jitter: float
+    should_cache: Callable[[Any], object] | None
+    cache_exceptions: Mapping[type[BaseException], Duration] | None
+    copy: Callable[[Any], Any] | None
+    single_flight: bool
+    timer: Callable[[], float] | None
+    name: str | None
+    version: Any
+
+
 class _Cached:
     """Memoize a function or method, sync or async.
 
@@ -572,36 +631,14 @@ class _Cached:
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
-        self, func: Callable[P, Coroutine[Any, Any, R]], /
+        self, func: Callable[P, Coroutine[Any, Any, R]], /, **options: Unpack[_Options]
     ) -> AsyncCachedFunction[P, R]: ...
     @overload
-    def __call__(self, func: Callable[P, R], /) -> CachedFunction[P, R]: ...
-    @overload
     def __call__(
-        self,
-        /,
-        *,
-        ttl: Duration | Callable[[Any], Duration | None] | None = None,
-        maxsize: float | None = ...,
-        backend: Any = None,
-        policy: Policy | None = None,
-        key: Callable[..., Hashable] | None = None,
-        ignore: str | Iterable[str] = (),
-        typed: bool = False,
-        eviction: str = ...,
-        getsizeof: Callable[[Any], float] | None = None,
-        stale_while_revalidate: Duration = 0,
-        stale_if_error: Duration = 0,
-        refresh_after: float | None = None,
-        jitter: float = 0,
-        should_cache: Callable[[Any], object] | None = None,
-        cache_exceptions: Mapping[type[BaseException], Duration] | None = None,
-        copy: Callable[[Any], Any] | None = None,
-        single_flight: bool = True,
-        timer: Callable[[], float] | None = None,
-        name: str | None = None,
-        version: Any = None,
-    ) -> _Decorator: ...
+        self, func: Callable[P, R], /, **options: Unpack[_Options]
+    ) -> CachedFunction[P, R]: ...
+    @overload
+    def __call__(self, func: None = None, /, **options: Unpack[_Options]) -> _Decorator: ...
     def __call__(
         self,
         func: Any = None,

@@ -95,8 +95,9 @@ class Outcome:
     """What a look into the cache found, without calling, raising or counting.
 
     Attributes:
-        status: "fresh"; "stale" (past its lifetime, and would be served by the policy or a
-            window); "expired" (past its lifetime, and would not); "miss"; "failed".
+        status: "fresh"; "stale" (past its lifetime, and would be served by the policy or by
+            `stale_while_revalidate`); "expired" (past its lifetime, and would not, as far as is
+            known without calling the function); "miss"; "failed".
         value: the value where there is one, whether or not it would be served; else None.
         age: seconds since the value was stored; None where there is none.
         tier: which store answered: "fallback", or "held" (what was last seen of a backend that

@@ -32,6 +32,14 @@ def shown(thing: object) -> str:
         return f"<{type(thing).__name__} object>"
 
 
+def text_of(error: BaseException) -> str:
+    """The text of `error`, also where it fails to give one."""
+    try:
+        return str(error) or "no message"
+    except Exception:
+        return "no message to be had"
+
+
 class CacheError(Exception):
     """Base of everything memo raises about the cache itself."""
 

@@ -77,6 +77,13 @@ class _Table(Generic[F]):
                 top.below = flight.below
                 return
             top = top.below
+        if not flight.superseded:
+            self._clear_if_all_landed()
+
+    def _clear_if_all_landed(self) -> None:
+        """Forget flights that have landed and cannot be found: their keys' hashes have changed."""
+        if all(_landed(flight) for flight in self._flights.values()):
+            self._flights.clear()
 
     def supersede(self, key: Any) -> None:
         """What is being loaded for `key` is outdated: nothing of it will be stored."""
@@ -105,6 +112,14 @@ class _Table(Generic[F]):
         """Forget the flights that threads and loops of the parent lead."""
         self._lock = threading.RLock()
         self._flights.clear()
+
+
+def _landed(flight: _Flight | None) -> bool:
+    while flight is not None:
+        if flight.result is ABSENT:
+            return False
+        flight = flight.below
+    return True
 
 
 def _mark(flight: _Flight | None) -> None:
@@ -224,7 +239,11 @@ class Flights(_Table[Flight]):
         flight.result = result
         try:
             with self._lock:
-                self._drop(flight)
+                try:
+                    self._drop(flight)
+                except BaseException:
+                    self._clear_if_all_landed()
+                    raise
         finally:
             if flight.landed is not None:
                 flight.landed.set()
@@ -403,6 +422,9 @@ class AsyncFlights(_Table[AsyncFlight]):
             waiters = list(flight.waiters)
             try:
                 self._drop(flight)
+            except BaseException:
+                self._clear_if_all_landed()
+                raise
             finally:
                 for landed in waiters:
                     _call_in(landed.get_loop(), _wake, landed)

@@ -153,8 +153,8 @@ class Freshness:
             if isinstance(given, int | float) and not isinstance(given, bool) and given <= 0:
                 return None
             ttl = seconds("ttl of the value", given)
-            if ttl == 0:
-                return None
+        if ttl == 0:
+            return None
         if ttl == FOREVER:
             return Entry(value, now)
         if self.jitter:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .backends.base import name_of
 from .entry import Entry
-from .errors import CacheError, Full, OperationFailed, shown
+from .errors import CacheError, Full, OperationFailed, shown, text_of
 
 __all__ = ["AsyncGuard", "Guard"]
 
@@ -24,9 +24,8 @@ def _failed(operation: str, key: Any, backend: str, error: Exception) -> CacheEr
         return error
     if isinstance(error, Full) and operation == "write":
         return error
-    text = str(error) or "no message"
     return OperationFailed(
-        f"{type(error).__name__}: {text}", operation=operation, key=key, backend=backend
+        f"{type(error).__name__}: {text_of(error)}", operation=operation, key=key, backend=backend
     )
 
 
@@ -123,7 +122,7 @@ class AsyncGuard(_Named):
         if inspect.iscoroutinefunction(backend.read):
             self._run = _awaited
         elif getattr(backend, "blocking", True):
-            self._run = asyncio.to_thread
+            self._run = _called_in_thread
         else:
             self._run = _called
 
@@ -175,6 +174,25 @@ class AsyncGuard(_Named):
 
 async def _awaited(method: Callable[..., Awaitable[Any]], *args: Any, **more: Any) -> Any:
     return await method(*args, **more)
+
+
+async def _called_in_thread(method: Callable[..., Any], *args: Any, **more: Any) -> Any:
+    result, stop = await asyncio.to_thread(_caught, method, args, more)
+    if stop is not None:
+        raise stop
+    return result
+
+
+def _caught(
+    method: Callable[..., Any], args: tuple[Any, ...], more: dict[str, Any]
+) -> tuple[Any, Exception | None]:
+    """The result, or a StopIteration as a value: a future would not take it as an exception."""
+    try:
+        return method(*args, **more), None
+    except StopIteration as stop:
+        error = RuntimeError(f"the backend raised {shown(stop)}")
+        error.__cause__ = stop
+        return None, error
 
 
 async def _called(method: Callable[..., Any], *args: Any, **more: Any) -> Any:

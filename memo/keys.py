@@ -171,6 +171,8 @@ class Keys:
         ]
         self._rest = next((p.name for p in parameters if p.kind is kinds.VAR_POSITIONAL), None)
         self._others = next((p.name for p in parameters if p.kind is kinds.VAR_KEYWORD), None)
+        #: Names to ignore among the entries of `**kwargs`.
+        self._ignored_others = self._ignored.difference(p.name for p in parameters)
         required = [p for p in parameters if p.default is p.empty and p.name != self._others]
         #: How many arguments a call has whose tuple is its key for certain; -1: there is none.
         self._exactly = -1
@@ -216,7 +218,7 @@ class Keys:
             if self._others is None:
                 raise NotAccepted(next(iter(given)))
             if self._others not in self._ignored:
-                named += [item for item in given.items() if item[0] not in self._ignored]
+                named += [item for item in given.items() if item[0] not in self._ignored_others]
         return self._key(positional, named)
 
     def _by_position(self, args: tuple[Any, ...], given: dict[str, Any]) -> list[Any]:

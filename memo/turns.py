@@ -546,6 +546,14 @@ class AsyncTurn(_Turn):
             CacheError, or what the policy's `raise_as` made of it.
         """
         try:
+            return await self._run()
+        finally:
+            # An exception's frames lead to those of the load, and these here: make no cycle.
+            self.raised = None
+            self.result = ABSENT
+
+    async def _run(self) -> Any:
+        try:
             result = await advance_async(self.flow, None, self._perform)
         except Exception as fault:
             self.core.stats.misses += 1
@@ -597,6 +605,7 @@ class AsyncTurn(_Turn):
         finally:
             self.flight = flight
             self._land(result)
+            flight = result = None
 
     async def _finish(self) -> Any:
         try:
@@ -606,11 +615,14 @@ class AsyncTurn(_Turn):
         except Exception as error:
             own = error.__traceback__ and error.__traceback__.tb_next
             loaded = self.raised = Raised(error.with_traceback(own), own)
+            del own
         try:
             return await advance_async(self.flow, loaded, self._perform)
         except Exception as fault:
             self._give_up(fault)
             return loaded
+        finally:
+            del loaded  # see `run`
 
     async def _perform(self, step: Any) -> Any:
         kind = type(step)

@@ -31,11 +31,13 @@ class MappingBackend:
     def __init__(self, mapping: MutableMapping[Any, Any]) -> None:
         self.mapping = mapping
         self._lock = ForkableLock()
+        #: Whether it must not be asked for what it does not have, as a defaultdict.
+        self._makes_missing = hasattr(type(mapping), "__missing__")
 
     def read(self, key: Any, /) -> Entry | None:
         """The entry under `key`, expired or not, or None."""
         with self._lock:
-            if key not in self.mapping:  # a defaultdict must not be asked to make one
+            if self._makes_missing and key not in self.mapping:
                 return None
             try:
                 entry = self.mapping[key]

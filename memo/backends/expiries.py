@@ -2,8 +2,8 @@
 
 Entries of nearly the same lifetime and window (within one part in 32) stand in one line in the
 order they were stored, which is nearly the order they expire in. With one ttl there is one line;
-with many there are as many as the lifetimes differ in their leading digits. Joining a line, leaving it, and
-looking at its head are O(1), and no look ever goes over more than a few entries.
+with many there are as many as the lifetimes differ in their leading digits. Joining a line, leaving
+it, and looking at its head are O(1), and no look ever goes over more than a few entries.
 """
 
 from __future__ import annotations
