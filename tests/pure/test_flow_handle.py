@@ -252,11 +252,28 @@ def test_store_writes_an_entry():
 def test_store_says_no_where_nothing_is_stored():
     """`maxsize=0`, a ttl function that says zero, or one that raises: False."""
     assert play(store("k", "value", rules(stores=False), Stats())) is False
-    assert play(store("k", "value", rules(ttl=lambda value: 0), Stats())) is False
     stats = Stats()
     flow = store("k", "value", rules(ttl=lambda value: 1 / 0), stats)
     assert play(flow, (Heard(words="ttl"), None)) is False
     assert counts(stats) == {"failures": 1}
+
+
+def test_what_is_newer_and_not_to_be_stored_drops_what_is_older():
+    """`set` and `refresh` of a value with no lifetime, or one `should_cache` does not want."""
+    none = rules(ttl=lambda value: 0)
+    assert play(store("k", "value", none, Stats()), (Delete("k"), True)) is False
+    error = broken("delete")
+    script = (Delete("k"), error), (Heard(error), None)
+    assert play(store("k", "value", none, Stats()), *script) is False
+
+    unwanted = rules(should_cache=lambda value: False)
+    for choice in (none, unwanted):
+        script = (Join("k"), Watching()), (Load("k"), "value"), (Delete("k"), True)
+        assert play(renew("k", choice, Stats()), *script) == "value"
+        script = (Join("k"), Watching(superseded=True)), (Load("k"), "value")
+        assert play(renew("k", choice, Stats()), *script) == "value"
+    raised = Raised(Upstream())
+    assert play(renew("k", none, Stats()), (Join("k"), Watching()), (Load("k"), raised)) is raised
 
 
 def test_store_does_not_ask_should_cache():
