@@ -166,6 +166,8 @@ def twin(error: BaseException) -> BaseException:
                 if isinstance(member, types.MemberDescriptorType):
                     _copy_member(member, error, copy)
         copy.__dict__.update(error.__dict__)
+        if "__notes__" in error.__dict__:
+            copy.__notes__ = list(error.__notes__)
     except Exception:
         return error.with_traceback(None)
     copy.__cause__ = error.__cause__

@@ -122,6 +122,10 @@ def _is_plain(value: Any) -> bool:
     return kind is bytearray
 
 
+#: More parameters than a signature that is worth a table has.
+_LONG: Final = 16
+
+
 class Keys:
     """Makes the keys of one function.
 
@@ -181,6 +185,8 @@ class Keys:
         ):
             self._exactly = len(required)
 
+        self._gapless = self._without_gaps()
+
     def make(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The key of the call `f(*args, **kwargs)`.
 
@@ -198,6 +204,46 @@ class Keys:
         key = self._made(args, kwargs)
         hash(key)
         return key
+
+    def finder(self, seek: Callable[[Any], Any]) -> Callable[[tuple[Any, ...], Any], Any]:
+        """`find(args, kwargs)` is `seek(make(args, kwargs))`, made for calls by keyword.
+
+        Most calls leave no gap: the keywords are the parameters that come next, and the signature
+        leads straight to the key. `find` may raise `TypeError` where `make` would freeze a part.
+        """
+        make, gapless = self.make, self._gapless
+
+        def find(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            key = args
+            try:
+                names, default = gapless[_len(args)][_len(kwargs)]
+                for name in names:
+                    key += (kwargs[name],)
+            except LookupError:
+                return seek(make(args, kwargs))
+            if default is not _OMITTED and _is_default(key[-1], default, typed=False):
+                return seek(make(args, kwargs))
+            return seek(key)
+
+        return find
+
+    def _without_gaps(self) -> list[list[tuple[list[Any], Any]]]:
+        """By the number of positional arguments, then of keywords: which keywords leave no gap.
+
+        Of each, the names in order, and the default of the last; a name that cannot be, where so
+        many keywords do not make a call.
+        """
+        required = [name for name, default in self._keyword_only if default is _OMITTED]
+        if required or not self.direct or _len(self._positional) > _LONG:
+            return []
+        enough = sum(default is _OMITTED for _, default, _ in self._positional)
+        table: list[list[tuple[list[Any], Any]]] = []
+        for count in range(_len(self._positional)):
+            names: list[Any] = [name if named else None for name, _, named in self._positional]
+            table.append([([None], _OMITTED)] * max(1, enough - count))
+            for end in range(max(count + 1, enough), _len(names) + 1):
+                table[-1].append((names[count:end], self._positional[end - 1][1]))
+        return table
 
     def _made(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._own is not None:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .configuration import bypassed, enter_fast_path
-from .entry import ABSENT, FOREVER, Raised
+from .entry import ABSENT, Raised
 from .turns import AsyncTurn, Core, Turn
 
 __all__ = ["asking", "asking_async", "of_async_function", "of_async_method"]
@@ -28,19 +28,16 @@ __all__ += ["of_function", "of_method"]
 
 def of_function(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - one frame
     """The fast path of a plain function."""
-    func, peek, stats, timer = site.function, core.peek, core.stats, core.rules.timer
-    scope, direct, make, open_turn = core.scope, site.keys.direct, site.keys.make, site.open
+    func, stats, timer, open_turn = site.function, core.stats, core.clock, site.open
+    peek, find = core.peek, core.find
 
     def call(*args: Any, **kwargs: Any) -> Any:  # noqa: C901 - one frame
         try:
-            key = args if direct and not kwargs else make(args, kwargs)
-            node = peek(key if scope is None else (scope, key))
-            if node is not None:
-                until = node.answers_until
-                if until is FOREVER or timer() < until:
-                    stats.hits += 1
-                    node.used = True
-                    return node.value
+            node = find(args, kwargs) if kwargs else peek(args)
+            if node is not None and timer() < node.answers_until:
+                stats.hits += 1
+                node.used = True
+                return node.value
         except Exception:  # noqa: S110 - the turn finds out what is wrong
             pass
         try:
@@ -74,8 +71,8 @@ def of_function(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - on
 
 def of_method(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - one frame
     """The fast path of a function that is given the receiver of a method first."""
-    func, quick, timer = site.function, site.quick, core.rules.timer
-    direct, make, open_turn = site.method_keys.direct, site.method_keys.make, site.open_method
+    func, quick, timer = site.function, site.quick, core.clock
+    open_turn = site.open_method
 
     def call(  # noqa: C901 - one frame
         self: Any = ABSENT, /, *args: Any, **kwargs: Any
@@ -83,14 +80,12 @@ def of_method(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - one 
         try:
             own = quick.get(id(self))
             if own is not None:
-                key = args if direct and not kwargs else make(args, kwargs)
-                node = own.peek(key if own.scope is None else (own.scope, key))
-                if node is not None:
-                    until = node.answers_until
-                    if until is FOREVER or timer() < until:
-                        own.stats.hits += 1
-                        node.used = True
-                        return node.value
+                peek = own.peek
+                node = own.find(args, kwargs) if kwargs else peek(args)
+                if node is not None and timer() < node.answers_until:
+                    own.stats.hits += 1
+                    node.used = True
+                    return node.value
         except Exception:  # noqa: S110 - the turn finds out what is wrong
             pass
         own = None
@@ -127,19 +122,16 @@ def of_method(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - one 
 
 def of_async_function(site: Any, core: Core) -> Callable[..., Any]:
     """The fast path of a coroutine function."""
-    func, peek, stats, timer = site.function, core.peek, core.stats, core.rules.timer
-    scope, direct, make, open_turn = core.scope, site.keys.direct, site.keys.make, site.open
+    func, stats, timer, open_turn = site.function, core.stats, core.clock, site.open
+    peek, find = core.peek, core.find
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            key = args if direct and not kwargs else make(args, kwargs)
-            node = peek(key if scope is None else (scope, key))
-            if node is not None:
-                until = node.answers_until
-                if until is FOREVER or timer() < until:
-                    stats.hits += 1
-                    node.used = True
-                    return node.value
+            node = find(args, kwargs) if kwargs else peek(args)
+            if node is not None and timer() < node.answers_until:
+                stats.hits += 1
+                node.used = True
+                return node.value
         except Exception:  # noqa: S110 - the turn finds out what is wrong
             pass
         turn: AsyncTurn | None = open_turn(args, kwargs)
@@ -158,21 +150,19 @@ def of_async_function(site: Any, core: Core) -> Callable[..., Any]:
 
 def of_async_method(site: Any, core: Core) -> Callable[..., Any]:
     """The fast path of a coroutine function that is given the receiver of a method first."""
-    func, quick, timer = site.function, site.quick, core.rules.timer
-    direct, make, open_turn = site.method_keys.direct, site.method_keys.make, site.open_method
+    func, quick, timer = site.function, site.quick, core.clock
+    open_turn = site.open_method
 
     async def call(self: Any = ABSENT, /, *args: Any, **kwargs: Any) -> Any:
         try:
             own = quick.get(id(self))
             if own is not None:
-                key = args if direct and not kwargs else make(args, kwargs)
-                node = own.peek(key if own.scope is None else (own.scope, key))
-                if node is not None:
-                    until = node.answers_until
-                    if until is FOREVER or timer() < until:
-                        own.stats.hits += 1
-                        node.used = True
-                        return node.value
+                peek = own.peek
+                node = own.find(args, kwargs) if kwargs else peek(args)
+                if node is not None and timer() < node.answers_until:
+                    own.stats.hits += 1
+                    node.used = True
+                    return node.value
         except Exception:  # noqa: S110 - the turn finds out what is wrong
             pass
         own = None

@@ -33,21 +33,22 @@ class Proxy(Protocol):
 class _Unstarted:
     """Stands in for the core of a function that has not been used."""
 
-    peek = staticmethod(dict[Any, Any]().get)
-    scope = None
     stats = None
 
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    @property
-    def rules(self) -> _Unstarted:
-        """Itself: it has the one rule that paths ask for."""
-        return self
+    @staticmethod
+    def peek(args: tuple[Any, ...]) -> None:
+        """Nothing is found yet."""
 
-    def timer(self) -> float:
-        """The timer that will be."""
-        seconds: float = self._site.core.rules.timer()
+    @staticmethod
+    def find(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Nothing is found yet."""
+
+    def clock(self) -> float:
+        """The clock that will be."""
+        seconds: float = self._site.core.clock()
         return seconds
 
 
@@ -237,7 +238,9 @@ class Site:
         scope = _Scope(self.name) if own else self.scope
         if self._in_force is None:
             self._in_force = self.options.in_force(self.name)
-        return build(kind, self.options, self._in_force, name=self.name, scope=scope)
+        core = build(kind, self.options, self._in_force, name=self.name, scope=scope)
+        core.look_up(self.method_keys if own else self.keys)
+        return core
 
     def cores(self) -> list[Any]:
         """Every cache of this function's that is alive."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ from .backends.memory import Memory
 from .backends.resolve import adopt
 from .background import Job, background
 from .drive import advance, advance_async
-from .entry import ABSENT, USED_UP, Entry, Raised
+from .entry import ABSENT, FOREVER, USED_UP, Entry, Raised
 from .errors import CacheError, OperationFailed, shown
 from .flights import ANEW, AsyncFlight, AsyncFlights, Flight, Flights
 from .flow import (
@@ -39,6 +40,7 @@ from .flow import (
     Write,
 )
 from .guard import AsyncGuard, Guard
+from .keys import Keys
 from .stats import Stats
 
 __all__ = ["AsyncCore", "AsyncTurn", "Core", "SyncCore", "Turn"]
@@ -82,9 +84,24 @@ class Core:
         self.alerts = Alerts(name, rules.policy.on_error)
         #: The store where it is our own memory, which takes a second deadline with an entry.
         self.memory: Memory | None = store if type(store) is Memory else None
-        #: Looks a key up for a reader in a hurry; finds nothing where there is no way to do so.
-        self.peek: Callable[[Any], Any] = self.memory.peek if self.memory is not None else _nothing
+        #: `peek(args)` is the node a positional call is answered from, `find(args, kwargs)` that of
+        #: any call; None where there is none, or no way to look without waiting.
+        self.peek: Callable[[Any], Any] = _nothing
+        self.find: Callable[[Any, Any], Any] = _nothing
+        #: The clock of what `peek` finds; next to free where nothing ever expires.
+        self.clock: Callable[[], float] = rules.timer
+        if rules.freshness.ttl is FOREVER:
+            self.clock = itertools.repeat(0.0).__next__
         self._others: dict[int, tuple[Any, Any]] = {}
+
+    def look_up(self, keys: Keys) -> None:
+        """Have `peek` and `find` look up calls by the keys that `keys` makes."""
+        if self.memory is None:
+            return
+        make, scope, peek = keys.make, self.scope, self.memory.peek
+        seek = peek if scope is None else lambda key: peek((scope, key))
+        self.find = keys.finder(seek)
+        self.peek = seek if keys.direct else lambda args: seek(make(args, {}))
 
     def answers_until(self, entry: Entry) -> float:
         """Until when a hit on `entry` is no more than handing out its value."""
@@ -285,8 +302,8 @@ class AsyncCore(Core):
         return await advance_async(flow, None, self.perform)
 
 
-def _nothing(key: Any) -> None:
-    del key
+def _nothing(*call: Any) -> None:
+    del call
 
 
 def settled(result: Any) -> Any:

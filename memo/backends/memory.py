@@ -159,11 +159,12 @@ class Memory:
         if self._bound == math.inf:
             self._reclaim(_RECLAIMED_PER_WRITE, now)
         elif missing > 0:
-            if self._refuses and not self._has_room_after_expiries(missing):
+            if not self._refuses:
+                self._reclaim(missing, now)
+            elif not self._has_room_after_expiries(missing):
                 if node is not None:
                     self._expiries.add(node)
                 raise Full(key)
-            self._reclaim(missing, now)
 
     def delete(self, key: Any, /) -> bool:
         """Drop what is under `key`; returns whether there was anything."""
