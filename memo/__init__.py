@@ -5,9 +5,10 @@ from __future__ import annotations
 from ._version import __version__
 from .cache import AsyncCache, Cache
 from .configuration import bypass, configure
-from .decorator import AsyncCachedFunction, CachedFunction, cached
+from .decorator import cached
 from .entry import Entry, Outcome
 from .errors import CacheError, Expired, Full, Miss, OperationFailed
+from .functions import AsyncCachedFunction, CachedFunction
 from .policy import CALL, EVICT, RAISE, SKIP, STALE, Policy, fallback, raise_as
 from .stats import CacheInfo
 
