@@ -269,6 +269,7 @@ def test_a_call_past_the_window_waits_for_the_refresh_under_way():
     load("k")
     timer.advance(15)
     load("k")
+    until(lambda: len(executions) == 2)
     timer.advance(15)
     crew = Crew([lambda: load("k")])
     flights = core(load).flights

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-import memo.flights
+from memo.flights import threads
 
 #: Seconds after which something that should have ended is taken to hang.
 PATIENCE = 15.0
@@ -96,7 +96,7 @@ def core(function: Any) -> Any:
 
 def following() -> int:
     """How many threads wait for a load that another leads."""
-    return len(memo.flights._waiting.flights)
+    return len(threads._waiting.flights)
 
 
 def waiters(function: Any) -> int:
@@ -107,7 +107,7 @@ def waiters(function: Any) -> int:
 
 def nothing_left(function: Any) -> bool:
     """Whether no load of `function` is under way and nobody waits for one."""
-    return not core(function).flights and not memo.flights._waiting.flights
+    return not core(function).flights and not threads._waiting.flights
 
 
 def python(code: str, *, timeout: float = PATIENCE, **environment: str) -> str:
