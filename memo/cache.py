@@ -13,14 +13,16 @@ from .backends.base import is_async
 from .backends.memory import Memory
 from .background import background
 from .configuration import bypassed
+from .core import AsyncCore, Core, SyncCore, settled
 from .entry import ABSENT, Raised
 from .errors import OperationFailed, shown, text_of
-from .flow import Refusal, Rules
+from .flow import Rules
 from .freshness import Duration, seconds
 from .options import DEFAULT_MAXSIZE, InForce, Options
 from .policy import Policy
 from .stats import CacheInfo
-from .turns import AsyncCore, AsyncTurn, Core, SyncCore, Turn, settled
+from .steps import Refusal
+from .turns import AsyncTurn, Turn
 
 if TYPE_CHECKING:
     from .decorator import _Cached

@@ -17,13 +17,14 @@ import wrapt
 
 from . import flow as flows
 from .cache import info
+from .core import settled
 from .entry import ABSENT, Outcome
 from .errors import shown
 from .flow import Flow
 from .prewarm import Prewarmed, Progress, prewarm, prewarm_async
 from .site import KeylessError, Site
 from .stats import CacheInfo, Stats
-from .turns import AsyncTurn, Turn, settled
+from .turns import AsyncTurn, Turn
 
 __all__ = ["AsyncCachedFunction", "CachedFunction"]
 

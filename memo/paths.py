@@ -19,8 +19,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .configuration import bypassed, enter_fast_path
+from .core import Core
 from .entry import ABSENT, Raised
-from .turns import AsyncTurn, Core, Turn
+from .turns import AsyncTurn, Turn
 
 __all__ = ["asking", "asking_async", "of_async_function", "of_async_method"]
 __all__ += ["of_function", "of_method"]

@@ -13,10 +13,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from .core import Core
 from .errors import shown
 from .forking import ForkableLock
 from .stats import Stats
-from .turns import Core
 
 __all__ = ["Receivers"]
 

@@ -12,13 +12,14 @@ from . import flow as flows
 from . import paths
 from .cache import build, refuse_async, unusable_key
 from .configuration import bypassed, enter_fast_path
+from .core import AsyncCore, SyncCore
 from .errors import OperationFailed
 from .flow import Flow
 from .forking import ForkableLock
 from .keys import Keys, NotAccepted
 from .options import InForce, Options
 from .receivers import Receivers
-from .turns import AsyncCore, AsyncTurn, SyncCore, Turn
+from .turns import AsyncTurn, Turn
 
 __all__ = ["KeylessError", "Site", "reset"]
 

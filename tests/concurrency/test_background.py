@@ -323,7 +323,7 @@ def test_a_cancelled_refresh_strands_nobody(moment):
         @cached(ttl=10, stale_while_revalidate=10, timer=timer)
         async def load(key):
             executions.append(key)
-            if len(executions) == 2:
+            if len(executions) == 2 and moment == "while it runs":
                 await asyncio.Event().wait()
             return len(executions)
 

@@ -95,9 +95,7 @@ def test_a_ttl_of_the_cache_and_one_of_the_call(colour, timer) -> None:
     assert colour.run(cache.get("long", None)) is None
 
 
-@pytest.mark.parametrize(
-    ("ttl", "kind"), [(-1, ValueError), ("x", ValueError), (True, TypeError)]
-)
+@pytest.mark.parametrize(("ttl", "kind"), [(-1, ValueError), ("x", ValueError), (True, TypeError)])
 def test_a_wrong_ttl_of_a_set(colour, ttl, kind) -> None:
     """A ttl that is none is an error that names it, and stores nothing."""
     cache = colour.cache()

@@ -1,0 +1,115 @@
+"""What flights of both colours have in common: a table of those under way."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final, Generic, TypeVar
+
+from ..entry import ABSENT
+from ..forking import mend_after_fork
+
+__all__ = ["ANEW", "BaseFlight", "Table"]
+
+
+class _Anew:
+    def __repr__(self) -> str:
+        return "ANEW"
+
+
+#: The result of a flight that came to nothing through no fault of the function: its followers
+#: start anew, each with a load of its own if need be.
+ANEW: Final = _Anew()
+
+
+class BaseFlight:
+    """What the two colours of a flight have in common."""
+
+    __slots__ = ("__weakref__", "below", "key", "result", "superseded")
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+        self.result: Any = ABSENT
+        self.superseded = False
+        #: An older flight of the same key, where several may be under way at once.
+        self.below: Any = None
+
+
+F = TypeVar("F", bound=BaseFlight)
+
+
+class Table(Generic[F]):
+    """The flights under way, by key."""
+
+    def __init__(self) -> None:
+        self._flights: dict[Any, F] = {}
+        # Looking a key up may run the user's __eq__, which may call the cached function again:
+        # the lock must let its own thread in a second time.
+        self._lock = threading.RLock()
+        mend_after_fork(self)
+
+    def _push(self, flight: F) -> None:
+        flight.below = self._flights.get(flight.key)
+        self._flights[flight.key] = flight
+
+    def _drop(self, flight: F) -> None:
+        top = self._flights.get(flight.key)
+        if top is flight:
+            if flight.below is None:
+                del self._flights[flight.key]
+            else:
+                self._flights[flight.key] = flight.below
+            return
+        while top is not None:
+            if top.below is flight:
+                top.below = flight.below
+                return
+            top = top.below
+        if not flight.superseded:
+            self._clear_if_all_landed()
+
+    def _clear_if_all_landed(self) -> None:
+        """Forget flights that have landed and cannot be found: their keys' hashes have changed."""
+        if all(_landed(flight) for flight in self._flights.values()):
+            self._flights.clear()
+
+    def supersede(self, key: Any) -> None:
+        """What is being loaded for `key` is outdated: nothing of it will be stored."""
+        if not self._flights:
+            return
+        with self._lock:
+            flight = self._flights.pop(key, None)
+        _mark(flight)
+
+    def supersede_all(self) -> None:
+        """What is being loaded for any key is outdated."""
+        with self._lock:
+            flights = list(self._flights.values())
+            self._flights.clear()
+        for flight in flights:
+            _mark(flight)
+
+    def loading(self, key: Any) -> bool:
+        """Whether a load of `key` is under way."""
+        return key in self._flights
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def after_fork_in_child(self) -> None:
+        """Forget the flights that threads and loops of the parent lead."""
+        self._lock = threading.RLock()
+        self._flights.clear()
+
+
+def _landed(flight: BaseFlight | None) -> bool:
+    while flight is not None:
+        if flight.result is ABSENT:
+            return False
+        flight = flight.below
+    return True
+
+
+def _mark(flight: BaseFlight | None) -> None:
+    while flight is not None:
+        flight.superseded = True
+        flight = flight.below

@@ -1,0 +1,219 @@
+"""Flights of coroutine functions, whose loads run in tasks on any number of loops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Iterator
+from contextvars import ContextVar
+from typing import Any, Final
+
+from ..entry import ABSENT
+from ..forking import ForkableLock
+from .table import ANEW, BaseFlight, Table
+
+__all__ = ["AsyncFlight", "AsyncFlights"]
+
+
+class AsyncFlight(BaseFlight):
+    """A load under way in a task."""
+
+    __slots__ = ("awaits", "detached", "loop", "task", "waiters")
+
+    def __init__(self, key: Any, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(key)
+        self.loop = loop
+        #: A refresh in the background, which goes on whether or not anybody waits.
+        self.detached = False
+        self.task: asyncio.Task[Any] | None = None
+        self.waiters: set[asyncio.Future[None]] = set()
+        #: Flights that calls made inside this load are waiting for.
+        self.awaits: list[AsyncFlight] = []
+
+    @property
+    def over(self) -> bool:
+        """Whether waiting is no use: it has landed, or its loop does not run any more."""
+        return self.result is not ABSENT or self.loop.is_closed() or not self.loop.is_running()
+
+
+#: The load that the present context runs inside of.
+_inside: ContextVar[AsyncFlight | None] = ContextVar("memo_inside", default=None)
+
+#: Seconds between two looks at whether the loop of a flight followed from another loop still runs.
+_STRANDED_CHECK: Final = 0.5
+
+
+def _reaches(start: AsyncFlight, goal: AsyncFlight) -> bool:
+    """Whether `start` waits, directly or not, for `goal`."""
+    seen: set[int] = set()
+    stack = [start]
+    while stack:
+        flight = stack.pop()
+        if flight is goal:
+            return True
+        if id(flight) not in seen:
+            seen.add(id(flight))
+            stack += flight.awaits
+    return False
+
+
+class AsyncFlights(Table[AsyncFlight]):
+    """The flights of one cache whose function runs in tasks, on any number of loops."""
+
+    def lead(self, key: Any) -> AsyncFlight:
+        """Open a flight beside whatever is under way, for a load that nobody is to wait for."""
+        flight = AsyncFlight(key, asyncio.get_running_loop())
+        with self._lock:
+            self._push(flight)
+        return flight
+
+    def try_lead(self, key: Any) -> AsyncFlight | None:
+        """Open a flight, or None where one is under way."""
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight is not None and not flight.over:
+                return None
+            flight = AsyncFlight(key, asyncio.get_running_loop())
+            self._flights[key] = flight
+            return flight
+
+    def join(self, key: Any) -> tuple[AsyncFlight, bool]:
+        """The flight of `key` and whether the caller leads it."""
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight is not None and not flight.over:
+                return flight, False
+            flight = AsyncFlight(key, asyncio.get_running_loop())
+            self._flights[key] = flight
+            return flight, True
+
+    @staticmethod
+    def leave() -> None:
+        """What runs in the present context runs inside no flight."""
+        _inside.set(None)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def inside(flight: AsyncFlight) -> Iterator[None]:
+        """What runs in the block, and in the tasks it starts, runs inside `flight`."""
+        outer = _inside.get()
+        if outer is not None and outer.result is not ABSENT:
+            outer = None
+        token = _inside.set(flight)
+        if outer is not None:
+            with _graph_lock:
+                outer.awaits.append(flight)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ValueError):  # closed from elsewhere, as an orphan
+                _inside.reset(token)
+            if outer is not None:
+                with _graph_lock:
+                    outer.awaits.remove(flight)
+
+    def fly(self, flight: AsyncFlight, load: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run `load` in a task of its own, and see to it that `flight` lands with it."""
+        task = asyncio.get_running_loop().create_task(load)
+
+        def landed(task: asyncio.Task[Any]) -> None:
+            if flight.result is ABSENT:  # cancelled before its first step
+                self.land(flight, ANEW)
+            if not task.cancelled():
+                task.exception()  # an exit or interrupt, which the loop has raised by itself
+
+        if flight.result is ABSENT:
+            flight.task = task
+        task.add_done_callback(landed)
+        return task
+
+    async def follow(self, flight: AsyncFlight) -> Any:
+        """Wait for the result of `flight`; `ANEW` where the caller must start anew.
+
+        Returns `ABSENT` at once where waiting would never end. When the last one that waits is
+        cancelled, so is the load.
+        """
+        here = _inside.get()
+        if here is not None and here.result is not ABSENT:
+            here = None  # a task that outlived the load that started it
+        loop = asyncio.get_running_loop()
+        landed: asyncio.Future[None] = loop.create_future()
+        with _graph_lock:
+            if here is not None:
+                if _reaches(flight, here):
+                    return ABSENT
+                here.awaits.append(flight)
+        try:
+            with self._lock:
+                if flight.result is not ABSENT:
+                    return flight.result
+                flight.waiters.add(landed)
+            await self._landing(flight, landed, loop)
+            return ANEW if flight.result is ABSENT else flight.result
+        finally:
+            self._leave(flight, landed)
+            if here is not None:
+                with _graph_lock:
+                    here.awaits.remove(flight)
+
+    @staticmethod
+    async def _landing(
+        flight: AsyncFlight, landed: asyncio.Future[None], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        if flight.loop is loop:
+            await landed
+            return
+        while not landed.done():
+            await asyncio.wait({landed}, timeout=_STRANDED_CHECK)
+            if flight.over:
+                return
+
+    def _leave(self, flight: AsyncFlight, landed: asyncio.Future[None]) -> None:
+        with self._lock:
+            flight.waiters.discard(landed)
+            abandoned = (
+                not (flight.waiters or flight.detached or flight.task is None)
+                and flight.result is ABSENT
+            )
+            if abandoned:
+                # Later callers must not join a load that is about to be cancelled.
+                self._drop(flight)
+        if abandoned and flight.task is not None:
+            _call_in(flight.loop, flight.task.cancel)
+
+    def land(self, flight: AsyncFlight, result: Any) -> None:
+        """End `flight` and hand `result` to its followers."""
+        with self._lock:
+            flight.result = result
+            waiters = list(flight.waiters)
+            try:
+                self._drop(flight)
+            except BaseException:
+                self._clear_if_all_landed()
+                raise
+            finally:
+                for landed in waiters:
+                    _call_in(landed.get_loop(), _wake, landed)
+        flight.task = None  # it knows its context, which knows the flight: no cycle
+
+
+def _wake(landed: asyncio.Future[None]) -> None:
+    if not landed.done():
+        landed.set_result(None)
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, callback: Any, *args: Any) -> None:
+    """Run `callback` in `loop`: at once if that is the running one."""
+    try:
+        running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+    except RuntimeError:
+        running = None
+    if running is loop:
+        callback(*args)
+        return
+    with contextlib.suppress(RuntimeError):  # that loop is closed; nobody waits there any more
+        loop.call_soon_threadsafe(callback, *args)
+
+
+#: Guards every `AsyncFlight.awaits`.
+_graph_lock: Final = ForkableLock()
