@@ -199,7 +199,7 @@ def test_an_exception_nobody_waits_for_any_more_is_not_logged_as_never_retrieved
     """A load that raises after all its callers were answered or gone leaves asyncio silent."""
 
     async def main():
-        gate = asyncio.Event()
+        gate, before = asyncio.Event(), len(asyncio.all_tasks())
 
         @cached(ttl=60)
         async def load(key):
@@ -213,7 +213,7 @@ def test_an_exception_nobody_waits_for_any_more_is_not_logged_as_never_retrieved
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller
-        await turn_until(lambda: len(asyncio.all_tasks()) == 2)
+        await turn_until(lambda: len(asyncio.all_tasks()) == before)
         assert nothing_left(load)
 
     run(main())
