@@ -207,7 +207,12 @@ class Cache(_Face):
             found = core.settle(flows.get(self._key(key), core.rules, core.stats))
         except OperationFailed as error:  # the key itself
             found = Refusal(error)
-        return default if type(found) is Refusal and default is not ABSENT else settled(found)
+        if default is ABSENT:
+            return core.handed_out(settled(found))
+        try:
+            return default if type(found) is Refusal else core.handed_out(settled(found))
+        except OperationFailed:  # the user's copy raised
+            return default
 
     def set(self, key: Hashable, value: Any, *, ttl: Duration | None = None) -> bool:
         """Store `value`, for `ttl` instead of the cache's own; whether it was stored.
@@ -289,7 +294,12 @@ class AsyncCache(_Face):
             found = await core.settle(flows.get(self._key(key), core.rules, core.stats))
         except OperationFailed as error:  # the key itself
             found = Refusal(error)
-        return default if type(found) is Refusal and default is not ABSENT else settled(found)
+        if default is ABSENT:
+            return core.handed_out(settled(found))
+        try:
+            return default if type(found) is Refusal else core.handed_out(settled(found))
+        except OperationFailed:  # the user's copy raised
+            return default
 
     async def set(self, key: Hashable, value: Any, *, ttl: Duration | None = None) -> bool:
         """Store `value`, for `ttl` instead of the cache's own; whether it was stored.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from .alerts import Alerts
 from .backends.memory import Memory
 from .backends.resolve import adopt
 from .drive import advance, advance_async
-from .entry import FOREVER, Entry, Raised
+from .entry import FOREVER, Entry, Outcome, Raised
 from .errors import CacheError, OperationFailed, shown
 from .flights import AsyncFlights, Flights
 from .flow import Flow, Rules
@@ -91,14 +92,37 @@ class Core:
         if not self.alerts.hear(error):
             self.stats.failures += 1
 
-    def fault(self, what: str, fault: BaseException) -> None:
-        """Count and make heard a failure that is no backend's."""
+    def fault(self, what: str, fault: BaseException) -> OperationFailed:
+        """Count and make heard a failure that is no backend's; returns it as an error."""
         self.stats.failures += 1
-        if isinstance(fault, RecursionError):
-            return  # there is no room on the stack to say so
+        if isinstance(fault, RecursionError):  # there is no room on the stack to say so
+            return OperationFailed(what, operation="call")
         error = OperationFailed(f"{what} raised {shown(fault)}", operation="call")
         error.__cause__ = fault
         self.hear(error)
+        return error
+
+    def handed_out(self, value: Any) -> Any:
+        """What a caller gets for `value`.
+
+        Raises:
+            OperationFailed: the user's `copy` raised.
+        """
+        if self.copy is None:
+            return value
+        try:
+            return self.copy(value)
+        except Exception as fault:
+            raise self.fault("copy", fault) from fault
+
+    def shown_outcome(self, outcome: Outcome) -> Outcome:
+        """`outcome`, with the value as a caller gets it."""
+        if self.copy is None or outcome.value is None:
+            return outcome
+        try:
+            return dataclasses.replace(outcome, value=self.handed_out(outcome.value))
+        except OperationFailed as error:
+            return Outcome(status="failed", error=error)
 
     def _other(self, backend: Any, guard: Callable[[Any, Any], G]) -> G:
         """The guard of a fallback backend. Other caches may use it too: this one has a scope."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random as _random
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -488,9 +488,7 @@ def _drop(step: type[Delete | Clear], key: Any, rules: Rules, stats: Stats) -> F
 
 def _standbys(rules: Rules) -> list[Any]:
     """Every other place an entry may be in, for drops."""
-    failed = rules.policy.failed
-    choices = failed.values() if isinstance(failed, Mapping) else (failed,)
-    found = [choice.backend for choice in choices if isinstance(choice, Fallback)]
+    found = [choice.backend for choice in rules.policy.fallbacks()]
     if rules.standby is not None and all(rules.standby is not one for one in found):
         found.append(rules.standby)
     return found

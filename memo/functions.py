@@ -111,6 +111,10 @@ class _Proxy(_Base):
 
     __str__ = __repr__
 
+    def __dir__(self) -> list[str]:
+        own = (name for name in dir(type(self)) if not name.startswith("_self_"))
+        return sorted({*dir(self._self_site.function), *own})
+
     def __reduce__(self) -> str:
         return self._self_site.function.__qualname__  # type: ignore[no-any-return]
 
@@ -252,6 +256,9 @@ class _Bound(functools.partial):  # type: ignore[type-arg]
     def __hash__(self) -> int:
         return hash((self.decorated, id(self.args[0])))
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_HANDLE, "cache_parameters"})
+
     def __repr__(self) -> str:
         return f"<bound {self.decorated!r} of {shown(self.args[0])}>"
 
@@ -325,7 +332,8 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
                 values or has an exception of its own (`raise_as`) for it.
         """
         core, key, flow = self._self_flow(flows.get, args, kwargs, "get")
-        return core.run(flow or flows.get(key, core.rules, core.stats))  # type: ignore[no-any-return]
+        found = core.run(flow or flows.get(key, core.rules, core.stats))
+        return core.handed_out(found)  # type: ignore[no-any-return]
 
     def lookup(self, /, *args: P.args, **kwargs: P.kwargs) -> Outcome:
         """What is cached, as an `Outcome`; raises nothing about the cache and counts nothing."""
@@ -333,7 +341,7 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
             core, key = self._self_site.locate(args, kwargs, "lookup")
         except KeylessError as keyless:
             return Outcome(status="failed", error=keyless.error)
-        return core.run(flows.look(key, core.rules))  # type: ignore[no-any-return]
+        return core.shown_outcome(core.run(flows.look(key, core.rules)))  # type: ignore[no-any-return]
 
     def set(self, value: Any, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Store `value` as the result of `f(...)`; returns whether it was stored."""
@@ -455,7 +463,8 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
                 values or has an exception of its own (`raise_as`) for it.
         """
         core, key, flow = _located(self._self_site, flows.get, args, kwargs, "get")
-        return await core.run(flow or flows.get(key, core.rules, core.stats))  # type: ignore[no-any-return]
+        found = await core.run(flow or flows.get(key, core.rules, core.stats))
+        return core.handed_out(found)  # type: ignore[no-any-return]
 
     async def lookup(self, /, *args: P.args, **kwargs: P.kwargs) -> Outcome:
         """What is cached, as an `Outcome`; raises nothing about the cache and counts nothing."""
@@ -463,7 +472,8 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
             core, key = self._self_site.locate(args, kwargs, "lookup")
         except KeylessError as keyless:
             return Outcome(status="failed", error=keyless.error)
-        return await core.run(flows.look(key, core.rules))  # type: ignore[no-any-return]
+        outcome = await core.run(flows.look(key, core.rules))
+        return core.shown_outcome(outcome)  # type: ignore[no-any-return]
 
     async def set(self, value: Any, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Store `value` as the result of `f(...)`; returns whether it was stored."""

@@ -81,6 +81,8 @@ class Options:
                 )
         if policy is not None and not isinstance(policy, Policy):
             raise TypeError(f"policy={shown(policy)}: takes a memo.Policy")
+        for choice in policy.fallbacks() if policy is not None else ():
+            adopt(choice.backend)
         for name, value in (("should_cache", should_cache), ("copy", copy), ("timer", timer)):
             if value is not None and not callable(value):
                 raise TypeError(f"{name}={shown(value)}: takes a callable")

@@ -202,6 +202,12 @@ class Policy:
         """What absorbs `error` when the policy's own choice cannot be had."""
         return EVICT if isinstance(error, Full) else CALL
 
+    def fallbacks(self) -> list[Fallback]:
+        """The fallbacks that it names, as far as they are known before run time."""
+        failed = self.failed
+        choices = failed.values() if isinstance(failed, Mapping) else (failed,)
+        return [choice for choice in choices if isinstance(choice, Fallback)]
+
     def may_serve_stale(self, name: str) -> bool:
         """Whether `STALE` can come out of the field `name`, at the latest at run time."""
         choice = getattr(self, name)

@@ -42,10 +42,12 @@ def prewarm(
     taking = threading.Lock()
     counts = {"loaded": 0, "fresh": 0, "failed": 0}
 
+    stopped = False
+
     def work(step: Callable[[int], object]) -> None:
         while True:
             with taking:
-                call = next(pending, None)
+                call = None if stopped else next(pending, None)
             if call is None:
                 return
             try:
@@ -59,14 +61,20 @@ def prewarm(
                 done = "failed"
             with taking:
                 counts[done] += 1
-                step(sum(counts.values()))
+                total_done = sum(counts.values())
+            step(total_done)
 
     with (
         _shown(function.__name__, total, progress) as step,
         ThreadPoolExecutor(workers, thread_name_prefix="memo-prewarm") as pool,
     ):
-        for future in [pool.submit(work, step) for _ in range(workers)]:
-            future.result()
+        futures = [pool.submit(work, step) for _ in range(workers)]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            stopped = True  # who works ends with the call at hand
+            raise
     return Prewarmed(**counts)
 
 

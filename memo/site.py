@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from . import flow as flows
 from . import paths
+from .backends.resolve import adopt
 from .cache import build, refuse_async, unusable_key
 from .configuration import bypassed, enter_fast_path
 from .core import AsyncCore, SyncCore
@@ -108,8 +109,11 @@ class Site:
                     typed=typed,
                     ignore=[one for one in ignored if one in known],
                 )
-        if not self.is_async and options.backend is not None:
-            refuse_async(options.backend, self.name)
+        if not self.is_async:
+            if options.backend is not None:
+                refuse_async(options.backend, self.name)
+            for choice in options.policy.fallbacks() if options.policy is not None else ():
+                refuse_async(adopt(choice.backend), self.name)
         self._lock = ForkableLock()
         self._core: Any = None
         self._in_force: InForce | None = None

@@ -18,7 +18,7 @@ from .background import Job, background
 from .core import AsyncCore, SyncCore
 from .drive import advance, advance_async
 from .entry import ABSENT, USED_UP, Raised
-from .errors import CacheError
+from .errors import CacheError, OperationFailed
 from .flights import ANEW, AsyncFlight, AsyncFlights, Flight, Flights
 from .flow import Flow
 from .steps import Followed, Join, Load, Refresh, Refusal
@@ -69,13 +69,10 @@ class _Turn:
 
     def _hand_out(self, value: Any) -> bool:
         """Make `value` the answer; False where it cannot be handed out because `copy` failed."""
-        if self.core.copy is not None:
-            try:
-                value = self.core.copy(value)
-            except Exception as fault:
-                self.core.fault("copy", fault)
-                return False
-        self.answer = value
+        try:
+            self.answer = self.core.handed_out(value)
+        except OperationFailed:
+            return False
         self.answered = True
         return True
 
