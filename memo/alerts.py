@@ -51,7 +51,7 @@ class Alerts:
         """Log `error`, unless its like was just now; False where a log handler failed."""
         kind = (type(error).__name__, getattr(error, "operation", None))
         now = time.monotonic()
-        with _lock:
+        with _lock.lock:
             if now - self._last.get(kind, -_QUIET) < _QUIET:
                 self._silenced[kind] = self._silenced.get(kind, 0) + 1
                 return True

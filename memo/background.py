@@ -60,7 +60,7 @@ class Background:
     def _reset(self) -> None:
         self._jobs: collections.deque[Job] = collections.deque()
         self._running: list[object] = []
-        self._changed = threading.Condition(threading.Lock())
+        self._changed = threading.Condition()
         self._threads = 0
         self._free = 0
         #: Whether the program is exiting, and no job is taken any more.

@@ -10,7 +10,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -87,7 +87,7 @@ def configure(
     if policy is not ABSENT:
         defaults.policy = policy
     if enabled is not ABSENT:
-        with _lock:
+        with _lock.lock:
             defaults.enabled = enabled
             if not enabled:
                 _slow_all()
@@ -100,7 +100,7 @@ def configured() -> dict[str, Any]:
 
 def restore(settings: dict[str, Any]) -> None:
     """Have what was set, by `configure` or otherwise, be as it was when `configured` told it."""
-    with _lock:
+    with _lock.lock:
         vars(defaults).clear()
         vars(defaults).update(settings)
         _warned.clear()
@@ -115,7 +115,7 @@ def bypass() -> Iterator[None]:
     the tasks it starts.
     """
     global _bypasses  # noqa: PLW0603 - how many blocks are open is the program's state
-    with _lock:
+    with _lock.lock:
         _bypasses += 1
         _slow_all()
     block = _Bypass()
@@ -124,9 +124,10 @@ def bypass() -> Iterator[None]:
         yield
     finally:
         block.over = True
-        _bypassing.reset(outer)
-        with _lock:
+        with _lock.lock:
             _bypasses -= 1
+        with suppress(ValueError):  # a generator that is closed in another context
+            _bypassing.reset(outer)
 
 
 def bypassed() -> bool:
@@ -137,7 +138,7 @@ def bypassed() -> bool:
 
 def enter_fast_path(function: Switchable) -> None:
     """Have `function` answer without asking, if nothing is switched off or passed by just now."""
-    with _lock:
+    with _lock.lock:
         if not _bypasses and defaults.enabled:
             _fast.add(function)
             function.enter_fast_path()

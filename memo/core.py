@@ -62,6 +62,7 @@ class Core:
         self.alerts = Alerts(name, rules.policy.on_error)
         #: The store where it is our own memory, which takes a second deadline with an entry.
         self.memory: Memory | None = store if type(store) is Memory else None
+        rules.exact = self.memory is not None
         #: `peek(args)` is the node a positional call is answered from, `find(args, kwargs)` that of
         #: any call; None where there is none, or no way to look without waiting.
         self.peek: Callable[[Any], Any] = _nothing
@@ -167,7 +168,7 @@ class SyncCore(Core):
         if kind is Read:
             return self._read(step.key, step.backend)
         if kind is Write:
-            return self._write(step.key, step.entry, step.backend)
+            return self._write(step)
         if kind is Absorb:
             return self.hear(step.error)
         if kind is Evict:
@@ -187,12 +188,13 @@ class SyncCore(Core):
             return None if self.held is None else self.held.read(key)
         return self._other(backend, Guard).read((self, key))
 
-    def _write(self, key: Any, entry: Entry, backend: Any) -> None:
-        if backend is not None:
-            self._other(backend, Guard).write((self, key), entry)
+    def _write(self, step: Write) -> None:
+        key, entry = step.key, step.entry
+        if step.backend is not None:
+            self._other(step.backend, Guard).write((self, key), entry)
         elif self.memory is not None:
             until = self.answers_until(entry)
-            evicted = self.guard.write(key, entry, answers_until=until)
+            evicted = self.guard.write(key, entry, answers_until=until, unless=step.watch)
             self.stats.evictions += evicted
         else:
             self._remember(key, entry)
@@ -243,7 +245,7 @@ class AsyncCore(Core):
         if kind is Read:
             return await self._read(step.key, step.backend)
         if kind is Write:
-            return await self._write(step.key, step.entry, step.backend)
+            return await self._write(step)
         if kind is Absorb:
             return self.hear(step.error)
         if kind is Evict:
@@ -263,12 +265,13 @@ class AsyncCore(Core):
             return None if self.held is None else self.held.read(key)
         return await self._other(backend, AsyncGuard).read((self, key))
 
-    async def _write(self, key: Any, entry: Entry, backend: Any) -> None:
-        if backend is not None:
-            await self._other(backend, AsyncGuard).write((self, key), entry)
+    async def _write(self, step: Write) -> None:
+        key, entry = step.key, step.entry
+        if step.backend is not None:
+            await self._other(step.backend, AsyncGuard).write((self, key), entry)
         elif self.memory is not None:
             until = self.answers_until(entry)
-            evicted = await self.guard.write(key, entry, answers_until=until)
+            evicted = await self.guard.write(key, entry, answers_until=until, unless=step.watch)
             self.stats.evictions += evicted
         else:
             self._remember(key, entry)
@@ -310,7 +313,7 @@ def _nothing(*call: Any) -> None:
 def settled(result: Any) -> Any:
     """The result of a flow, at the edge: a value is returned, all else is raised."""
     if type(result) is Refusal:
-        raise result.error
+        raise result.error.with_traceback(None)  # how it came about here is nobody's concern
     if type(result) is Raised:
         raise result.again()
     return result

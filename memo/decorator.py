@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping
-from typing import Any, Final, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Final, Never, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from .cache import AsyncCache, Cache
 from .entry import ABSENT
@@ -24,6 +24,11 @@ R = TypeVar("R")
 class _Decorator(Protocol):
     """`cached(...)` with options and without a function: decorates one."""
 
+    # `Any` is a `Never`, and not a coroutine: a function that says nothing is a plain one.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self, func: Callable[P, Never], /
+    ) -> CachedFunction[P, Any]: ...
     @overload
     def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
         self, func: Callable[P, Coroutine[Any, Any, R]], /
@@ -97,6 +102,10 @@ class _Cached:
 
     __name__ = "cached"
 
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self, func: Callable[P, Never], /, **options: Unpack[_Options]
+    ) -> CachedFunction[P, Any]: ...
     @overload
     def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
         self, func: Callable[P, Coroutine[Any, Any, R]], /, **options: Unpack[_Options]

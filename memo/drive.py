@@ -24,6 +24,8 @@ def advance(flow: Flow, answer: Any, perform: Callable[[Step], Any]) -> Any:
                 answer = perform(step)
             except CacheError as error:
                 step = flow.throw(error)
+            except StopIteration as error:  # of a key's own code; it is not the flow's end
+                raise RuntimeError("a step raised StopIteration") from error
             else:
                 step = flow.send(answer)
     except StopIteration as stop:
@@ -40,6 +42,8 @@ async def advance_async(flow: Flow, answer: Any, perform: Callable[[Step], Await
                 answer = await perform(step)
             except CacheError as error:
                 step = flow.throw(error)
+            except StopIteration as error:  # of a key's own code; it is not the flow's end
+                raise RuntimeError("a step raised StopIteration") from error
             else:
                 step = flow.send(answer)
     except StopIteration as stop:

@@ -84,6 +84,8 @@ class Rules:
         timer: seconds, in the clock of the backend's entries.
         should_cache: whether a value is to be stored; None for all.
         stores: False where `maxsize=0`: nothing is ever written.
+        exact: True where a write looks by itself whether it has been overtaken, in one with
+            the writing.
         standby: the fallback that has been written to and is to be cleared once the cache's own
             backend is back.
     """
@@ -93,6 +95,7 @@ class Rules:
     timer: Callable[[], float] = time.monotonic
     should_cache: Callable[[Any], object] | None = None
     stores: bool = True
+    exact: bool = False
     random: Callable[[], float] = _random.random
     standby: Any = field(default=None, compare=False)
 
@@ -124,9 +127,18 @@ def call(key: Any, rules: Rules, stats: Stats) -> Flow:
         return _follow(watch, stats)
     # Another load of the key may have ended between the read and the join.
     again = yield from _try(Read(key, backend), stats)
-    if again is not None and again is not FAILED and rules.timer() < again.expires:
-        return _count_hit(again, rules, stats)
+    if again is not FAILED:
+        entry = again
+        if again is not None and rules.timer() < again.expires:
+            return _count_hit(again, rules, stats)
 
+    return (yield from _load(key, entry, backend, rules, stats, watch))
+
+
+def _load(  # noqa: PLR0917 - all of them are the call's
+    key: Any, entry: Entry | None, backend: Any, rules: Rules, stats: Stats, watch: Watch
+) -> Flow:
+    """Load in place of `entry`, which may stand in for an exception."""
     if entry is None or not _within(rules.freshness.stale_if_error, entry, rules.timer()):
         stats.misses += 1
         stats.expirations += entry is not None
@@ -182,7 +194,7 @@ def reload(
     stats.load_time += took
     if type(loaded) is Raised:
         stats.load_failures += 1
-        if cover is not None and isinstance(loaded.error, Exception):
+        if cover is not None and isinstance(loaded.error, Exception) and not watch.superseded:
             return cover
         entry = rules.freshness.entry_for_exception(loaded.error, rules.timer())
     elif type(loaded) in USED_UP:
@@ -194,7 +206,7 @@ def reload(
     else:
         return loaded
     if entry is not None and writes and rules.stores:
-        stored = yield from _write(Write(key, entry, backend), rules, stats, watch)
+        stored = yield from _write(Write(key, entry, backend, watch), rules, stats, watch)
         if type(stored) is Refusal and type(loaded) is not Raised:
             return stored
     elif replaces and type(loaded) is not Raised and not watch.superseded:
@@ -411,7 +423,7 @@ def _write(step: Write, rules: Rules, stats: Stats, watch: Watch) -> Flow:
     else:
         if step.backend is not None:
             rules.standby = step.backend
-    if watch.superseded:
+    if watch.superseded and not rules.exact:
         # The invalidation may have come between the look above and the write.
         yield from _try(Delete(step.key, step.backend), stats)
     return result

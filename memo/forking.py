@@ -26,26 +26,24 @@ def mend_after_fork(thing: Forkable) -> None:
 
 
 class ForkableLock:
-    """A re-entrant lock that is free in a forked child, whichever thread of the parent held it."""
+    """A re-entrant lock that is free in a forked child, whichever thread of the parent held it.
 
-    __slots__ = ("__weakref__", "_lock")
+    To be taken as `with this.lock:`. The lock itself is C: an interrupt between taking it and the
+    block, which a Python `__enter__` would leave room for, would keep it taken for ever.
+    """
+
+    __slots__ = ("__weakref__", "lock")
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         mend_after_fork(self)
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *raised: object) -> None:
-        self._lock.release()
 
     def after_fork_in_child(self) -> None:
         """Be a new lock, unless it is the forking thread itself that holds this one."""
-        if self._lock.acquire(blocking=False):
-            self._lock.release()
+        if self.lock.acquire(blocking=False):
+            self.lock.release()
         else:
-            self._lock = threading.RLock()
+            self.lock = threading.RLock()
 
 
 def _in_child() -> None:

@@ -105,21 +105,15 @@ def _is_default(value: Any, default: Any, *, typed: bool) -> bool:
         return True
     if typed and type(value) is not type(default):
         return False
-    if type(default) in _PLAIN:
-        return type(value).__eq__ in _PLAIN_EQ and bool(value == default)
-    return _is_plain(default) and _is_plain(value) and bool(freeze(value) == freeze(default))
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether `value` is made of built-in containers and plain values alone."""
-    kind = type(value)
-    if kind in _PLAIN:
-        return True
-    if kind is tuple or kind is frozenset or kind in {list, set, collections.deque}:
-        return all(map(_is_plain, value))
-    if kind in _CONTENTS and kind is not bytearray:
-        return all(_is_plain(key) and _is_plain(held) for key, held in value.items())
-    return kind is bytearray
+    if type(default) in _PLAIN and type(value).__eq__ in _PLAIN_EQ:
+        return bool(value == default)
+    if default is _OMITTED:
+        return False
+    try:
+        ours, theirs = freeze(value), freeze(default)
+        return hash(ours) == hash(theirs) and bool(ours == theirs)
+    except Exception:
+        return False  # what cannot be compared, or hashed, is looked up in no dict either
 
 
 #: More parameters than a signature that is worth a table has.

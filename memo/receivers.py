@@ -96,7 +96,7 @@ class Receivers(Generic[C]):
         if cache is not None:
             return cache
         self._bury()
-        with self._lock:
+        with self._lock.lock:
             cache = self.caches.get(id(receiver))
             if cache is not None:
                 return cache
@@ -113,7 +113,7 @@ class Receivers(Generic[C]):
 
     def set_quick(self, quick: bool) -> None:  # noqa: FBT001 - it is what the name says
         """Let the fast path find the caches, or hide them from it."""
-        with self._lock:
+        with self._lock.lock:
             self._is_quick = quick
             self.quick.clear()
             for number in list(self._refs) if quick else ():
@@ -125,7 +125,7 @@ class Receivers(Generic[C]):
     def live(self) -> list[C]:
         """The caches of all receivers that are alive."""
         self._bury()
-        with self._lock:
+        with self._lock.lock:
             kept = [ref() for ref in list(self._kept.values())]
             return [*self.caches.values(), *(cache for cache in kept if cache is not None)]
 
@@ -148,7 +148,7 @@ class Receivers(Generic[C]):
                 cache = self._gone.popleft()
             except IndexError:
                 return
-            with self._lock:
+            with self._lock.lock:
                 self.past.add(cache.stats)
             if cache.scope is not None:
                 cache.abandon()

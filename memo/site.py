@@ -150,7 +150,7 @@ class Site:
     def _start(self) -> bool:
         """Make what depends on configuration, unless it is made; whether to use the cache now."""
         if not self._started:
-            with self._lock:
+            with self._lock.lock:
                 if not self._started:
                     asking = paths.asking_async if self.is_async else paths.asking
                     self._fast = self._path(self.core)
@@ -174,7 +174,7 @@ class Site:
 
     def forget(self) -> None:
         """Be as before the first use: without caches or counts, and open to what is configured."""
-        with self._lock:
+        with self._lock.lock:
             owners = self.receivers._owners  # noqa: SLF001 - the successor has the same ones
             for core in self.receivers.live():
                 if core.scope is None:
@@ -192,7 +192,7 @@ class Site:
         """The function is an attribute of a class, which its name may not have told."""
         if self.by_key or self.binding == "static":
             return
-        with self._lock:
+        with self._lock.lock:
             self.receivers.add_owner(owner)
             if not self.has_receivers:
                 self.has_receivers = True
@@ -224,7 +224,7 @@ class Site:
     def core(self) -> Any:
         """The cache of the function itself: of all calls that have no receiver."""
         if self._core is None:
-            with self._lock:
+            with self._lock.lock:
                 if self._core is None:
                     self._core = self._build()
         return self._core
@@ -237,7 +237,7 @@ class Site:
         )
 
     def _build(self, *, own: bool = False) -> Any:
-        with _in_use_lock:
+        with _in_use_lock.lock:
             _in_use.add(self)
         kind = AsyncCore if self.is_async else SyncCore
         scope = _Scope(self.name) if own else self.scope
@@ -304,12 +304,17 @@ class Site:
         """
         core, keys, keyed = self.core, self.keys, args
         if self.has_receivers:
-            if not args or args[0] not in self.receivers:
+            if args and args[0] in self.receivers:
+                core, keys, keyed = (
+                    self.receivers.cache_of(args[0]),
+                    self.method_keys,
+                    args[1:],
+                )
+            elif self.binding == "class" or self.receivers.defined_in_class:
                 raise TypeError(
                     f"{self.name}.{handle}: takes the instance (of a classmethod: the class) first,"
                     " as it is not called on one (above a staticmethod, write @cached outermost)"
                 )
-            core, keys, keyed = self.receivers.cache_of(args[0]), self.method_keys, args[1:]
         try:
             key = keys.make(keyed, kwargs)
         except NotAccepted:
@@ -331,7 +336,7 @@ _in_use_lock = ForkableLock()
 
 def reset() -> None:
     """Have every function without a backend of its own be as before its first use."""
-    with _in_use_lock:
+    with _in_use_lock.lock:
         sites = [site for site in _in_use if site.options.backend is None]
         _in_use.difference_update(sites)
     for site in sites:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from .entry import Entry
@@ -45,12 +45,28 @@ class Read(Step):
     backend: Any = None
 
 
+class Watch(Protocol):
+    """What tells a load that its result has been overtaken by an invalidation or a newer value."""
+
+    superseded: bool
+
+
+class _Alone:
+    __slots__ = ()
+    superseded = False
+
+
+#: The watch of a load that nobody waits for and nothing can overtake.
+ALONE: Watch = _Alone()
+
+
 @dataclass(slots=True)
 class Write(Step):
-    """Write `entry` under `key`."""
+    """Write `entry` under `key`, unless `watch` says that it has been overtaken."""
 
     entry: Entry
     backend: Any = None
+    watch: Watch = field(default=ALONE, compare=False)
 
 
 @dataclass(slots=True)
@@ -96,21 +112,6 @@ class Absorb(Step):
     """Let `error` be heard: it is counted already and will not reach the caller by itself."""
 
     error: CacheError
-
-
-class Watch(Protocol):
-    """What tells a load that its result has been overtaken by an invalidation or a newer value."""
-
-    superseded: bool
-
-
-@dataclass(slots=True)
-class _Alone:
-    superseded: bool = False
-
-
-#: The watch of a load that nobody waits for and nothing can overtake.
-ALONE: Watch = _Alone()
 
 
 @dataclass(frozen=True, slots=True)

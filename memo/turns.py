@@ -83,7 +83,7 @@ class _Turn:
         self.core.fault("memo itself", fault)
 
     def _land(self, result: Any) -> None:
-        flight, self.flight = self.flight, None
+        flight = self.flight
         if flight is not None:
             if type(result) in USED_UP:
                 result = ANEW
@@ -91,6 +91,7 @@ class _Turn:
                 self.core.flights.land(flight, result)
             except Exception as fault:
                 self.core.fault("looking a key up", fault)
+            self.flight = None
 
 
 class Turn(_Turn):
@@ -101,7 +102,7 @@ class Turn(_Turn):
     policy's `raise_as` made of it.
     """
 
-    __slots__ = ()
+    __slots__ = ("__weakref__",)
 
     def begin(self) -> Turn:
         """Go on until there is an answer, or the function is to be called; returns itself."""
@@ -118,15 +119,22 @@ class Turn(_Turn):
             return self
         self._land(result)
         if type(result) is Refusal:
-            raise result.error
+            raise result.error.with_traceback(None)
         if type(result) is Raised:
             self.answer = Raised(result.again())
             self.answered = True
         elif not self._hand_out(result):
             self.flow = None  # a value that others share is not handed out: load one of its own
         if self.stale:
-            refresh_behind(self.core, self.key, self.function, self.args, self.kwargs)
+            self._refresh_behind()
         return self
+
+    def _refresh_behind(self) -> None:
+        """Have the answer refreshed in the background; it is there, whatever comes of that."""
+        try:
+            refresh_behind(self.core, self.key, self.function, self.args, self.kwargs)
+        except Exception as fault:
+            self.core.fault("starting a refresh", fault)
 
     def loaded(self, value: Any) -> Any:
         """The function has returned `value`; returns the caller's answer."""
@@ -141,7 +149,7 @@ class Turn(_Turn):
         finally:
             self._land(result)
         if type(result) is Refusal:
-            raise result.error
+            raise result.error.with_traceback(None)
         if self.core.copy is None:
             return result
         if self._hand_out(result):
@@ -165,7 +173,7 @@ class Turn(_Turn):
             own = isinstance(error, RecursionError) or not isinstance(error, Exception)
             self._land(ANEW if own and result is raised else result)
         if type(result) is Refusal:
-            raise result.error
+            raise result.error.with_traceback(None)
         return result is not raised and self._hand_out(result)
 
     def run(self) -> Any:
@@ -194,7 +202,7 @@ class Turn(_Turn):
     def _join(self, key: Any) -> Flight | Followed:
         flights: Flights = self.core.flights
         while self.core.single_flight:
-            flight, leads = flights.join(key)
+            flight, leads = flights.join(key, self)
             if leads:
                 self.flight = flight
                 return flight
@@ -203,7 +211,7 @@ class Turn(_Turn):
                 break
             if result is not ANEW:
                 return Followed(result)
-        self.flight = flights.lead(key)
+        self.flight = flights.lead(key, self)
         return self.flight  # type: ignore[no-any-return]
 
 
@@ -235,7 +243,7 @@ def refresh_behind(
 
 
 def _refresh(turn: Turn) -> None:
-    if not turn.core.flights.claim(turn.flight):
+    if not turn.core.flights.claim(turn.flight, turn):
         turn.core.flights.land(turn.flight, ANEW)
         return  # there is a newer value by now, or somebody loads it already
     try:
@@ -293,9 +301,9 @@ class AsyncTurn(_Turn):
         else:
             self._land(result)
         if type(result) is Refusal:
-            raise result.error
+            raise result.error.with_traceback(None)
         if self.stale:
-            refresh_in_task(self.core, self.key, self.function, self.args, self.kwargs)
+            self._refresh_behind()
         if type(result) is Raised:
             return result if result is self.raised else Raised(result.again())
         if self.core.copy is None or self._hand_out(result):
@@ -305,6 +313,13 @@ class AsyncTurn(_Turn):
         # The caller gets the very value that is stored: nobody else may.
         await self.core.run(flows.delete(self.key, self.core.rules, self.core.stats))
         return result
+
+    def _refresh_behind(self) -> None:
+        """Have the answer refreshed in the background; it is there, whatever comes of that."""
+        try:
+            refresh_in_task(self.core, self.key, self.function, self.args, self.kwargs)
+        except Exception as fault:
+            self.core.fault("starting a refresh", fault)
 
     async def _load(self) -> Any:
         flight, self.flight = self.flight, None
@@ -321,18 +336,18 @@ class AsyncTurn(_Turn):
     async def _fly(self, flight: AsyncFlight | None) -> Any:
         """Call the function and see the flow to its end, inside `flight`."""
         if flight is None:
-            return await self._finish()
+            return await self._finish(None)
         result: Any = ANEW
         try:
             with AsyncFlights.inside(flight):
-                result = self.result = await self._finish()
+                result = self.result = await self._finish(flight)
             return result
         finally:
             self.flight = flight
             self._land(result)
             flight = result = None
 
-    async def _finish(self) -> Any:
+    async def _finish(self, flight: AsyncFlight | None) -> Any:
         try:
             loaded = await self.function(*self.args, **(self.kwargs or {}))
         except asyncio.CancelledError:
@@ -341,6 +356,11 @@ class AsyncTurn(_Turn):
             own = error.__traceback__ and error.__traceback__.tb_next
             loaded = self.raised = Raised(error.with_traceback(own), own)
             del own
+        if flight is not None:
+            # The value is there, and storing it is short. Cut off half way, in a thread that goes
+            # on, it could land after a later invalidation.
+            flight.detached = True
+        del flight
         try:
             return await advance_async(self.flow, loaded, self._perform)
         except Exception as fault:
@@ -375,6 +395,10 @@ class AsyncTurn(_Turn):
         return self.flight  # type: ignore[no-any-return]
 
 
+#: From so many on, refreshes are looked through for those that a closed loop has stranded.
+_MANY_REFRESHES = 64
+
+
 def refresh_in_task(
     core: AsyncCore,
     key: Any,
@@ -396,8 +420,11 @@ def refresh_in_task(
         kwargs,
     )
     task = core.flights.fly(flight, _refresh_async(turn, flight))
+    if len(core.refreshes) > _MANY_REFRESHES:
+        core.refreshes = {one for one in core.refreshes if not one.get_loop().is_closed()}
     core.refreshes.add(task)
-    task.add_done_callback(core.refreshes.discard)
+    # The set may be another one by then.
+    task.add_done_callback(lambda task: core.refreshes.discard(task))  # noqa: PLW0108
 
 
 async def _refresh_async(turn: AsyncTurn, flight: AsyncFlight) -> None:

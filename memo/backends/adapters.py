@@ -36,7 +36,7 @@ class MappingBackend:
 
     def read(self, key: Any, /) -> Entry | None:
         """The entry under `key`, expired or not, or None."""
-        with self._lock:
+        with self._lock.lock:
             if self._makes_missing and key not in self.mapping:
                 return None
             try:
@@ -51,13 +51,13 @@ class MappingBackend:
 
     def write(self, key: Any, entry: Entry, /) -> int:
         """Store `entry` under `key`."""
-        with self._lock:
+        with self._lock.lock:
             self.mapping[key] = entry
         return 0
 
     def delete(self, key: Any, /) -> bool:
         """Drop what is under `key`; returns whether there was anything."""
-        with self._lock:
+        with self._lock.lock:
             try:
                 del self.mapping[key]
             except KeyError:
@@ -66,12 +66,12 @@ class MappingBackend:
 
     def clear(self) -> None:
         """Drop everything, also what others have put there."""
-        with self._lock:
+        with self._lock.lock:
             self.mapping.clear()
 
     def clear_scope(self, scope: Any) -> None:
         """Drop the entries whose key is a tuple that begins with `scope`."""
-        with self._lock:
+        with self._lock.lock:
             for key in list(self.mapping):
                 if in_scope(key, scope):
                     self.mapping.pop(key, None)
@@ -108,7 +108,7 @@ class CachetoolsBackend(MappingBackend):
         Raises:
             Full: the cache says that the value is too large for it.
         """
-        with self._lock:
+        with self._lock.lock:
             before = len(self._cache) + (key not in self._cache)
             try:
                 self._cache[key] = entry
@@ -123,7 +123,7 @@ class CachetoolsBackend(MappingBackend):
         """Drop `n` entries, expired ones first, then by the cache's own order; how many it were."""
         now = self.timer()
         dropped = 0
-        with self._lock:
+        with self._lock.lock:
             for key in list(self._cache):
                 if dropped == n:
                     return n
@@ -154,7 +154,7 @@ _adapted_lock = ForkableLock()
 
 def adapted(mapping: MutableMapping[Any, Any]) -> MappingBackend:
     """The one backend on `mapping`: whoever uses the mapping uses the same lock."""
-    with _adapted_lock:
+    with _adapted_lock.lock:
         backend = _adapted.get(id(mapping))
         if backend is None or backend.mapping is not mapping:
             if isinstance(mapping, cachetools.Cache):

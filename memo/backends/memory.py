@@ -17,6 +17,7 @@ from ..entry import Entry, Raised
 from ..errors import Full, shown
 from ..eviction import DEFAULT, NAMES, Node, ordering
 from ..forking import mend_after_fork
+from ..steps import ALONE, Watch
 from .base import in_scope
 from .expiries import Expiries
 
@@ -80,6 +81,8 @@ class Memory:
         self._store = ordering(DEFAULT if self._refuses else eviction, self._bound)
         self._held = _held_type(self._store.node_type)
         self._expiries = Expiries()
+        #: What was dropped and is still to be let go of, outside the lock.
+        self._gone: list[Any] = []
         # Dict operations on the user's keys run the user's __eq__ and __hash__, which may call the
         # cached function again in this thread.
         self._lock = threading.RLock()
@@ -96,10 +99,18 @@ class Memory:
         with self._lock:
             return Entry(node.value, node.created, node.expires, node.kept_until, node.tags)
 
-    def write(self, key: Any, entry: Entry, /, answers_until: float | None = None) -> int:
+    def write(
+        self,
+        key: Any,
+        entry: Entry,
+        /,
+        answers_until: float | None = None,
+        unless: Watch = ALONE,
+    ) -> int:
         """Store `entry` under `key`; returns how many entries were evicted for it.
 
-        A reader answers with its value by itself until `answers_until` (default: its expiry).
+        A reader answers with its value by itself until `answers_until` (default: its expiry). What
+        `unless` says is superseded is not stored.
 
         Raises:
             Full: it does not fit: its size is over `maxsize`, or eviction is "none" and nothing
@@ -108,7 +119,10 @@ class Memory:
         size = self._size(entry.value)
         if answers_until is None:
             answers_until = -math.inf if type(entry.value) is Raised else entry.expires
+        gone: list[Any] = []
         with self._lock:
+            if unless.superseded:
+                return 0
             node = self.peek(key)
             try:
                 return self._write(node, key, entry, size, answers_until)
@@ -119,6 +133,8 @@ class Memory:
                 # relied on; an empty one can.
                 self._reset()
                 raise
+            finally:
+                gone += self._take_gone()
 
     def _write(self, node: Any, key: Any, entry: Entry, size: float, answers_until: float) -> int:
         if size > self._bound:
@@ -134,6 +150,7 @@ class Memory:
             node = None
         if node is not None:
             # The value first: a reader who sees the new deadline must not get the old value.
+            self._gone.append(node.value)
             node.value = entry.value
             _, node.created, node.expires, node.kept_until, node.tags = entry
             node.answers_until = answers_until
@@ -147,6 +164,7 @@ class Memory:
             self._expiries.add(node)
         for victim in victims:
             Expiries.discard(victim)
+            self._gone.append(victim)
         return victims.__len__()  # by method: `len` itself may be cached
 
     def _make_room(self, size: float, key: Any, node: Any, now: float) -> None:
@@ -168,24 +186,29 @@ class Memory:
 
     def delete(self, key: Any, /) -> bool:
         """Drop what is under `key`; returns whether there was anything."""
+        gone: list[Any] = []
         with self._lock:
             node = self.peek(key)
-            if node is None:
-                return False
-            self._remove(node)
-            return True
+            if node is not None:
+                self._remove(node)
+            gone += self._take_gone()
+        return bool(gone)
 
     def clear(self) -> None:
         """Drop everything."""
+        gone: list[Any] = []
         with self._lock:
             self._reset()
+            gone += self._take_gone()
 
     def clear_scope(self, scope: Any) -> None:
         """Drop the entries whose key is a tuple that begins with `scope`."""
+        gone: list[Any] = []
         with self._lock:
             for key, node in list(self._store.table.items()):
                 if in_scope(key, scope):
                     self._remove(node)
+            gone += self._take_gone()
 
     def evict(self, n: int = 1) -> int:
         """Drop `n` entries, expired ones first; returns how many were dropped.
@@ -193,18 +216,20 @@ class Memory:
         With eviction "none" only expired ones are.
         """
         now = self.timer()
-        dropped = 0
+        gone: list[Any] = []
         with self._lock:
-            while dropped < n and self._store.table:
+            for _ in range(n):
                 node = self._expiries.first(now, dead=False)
                 if node is not None:
                     self._remove(node)
-                elif self._refuses:
+                elif self._refuses or not self._store.table:
                     break
                 else:
-                    Expiries.discard(self._store.pop_victim())
-                dropped += 1
-        return dropped
+                    victim = self._store.pop_victim()
+                    Expiries.discard(victim)
+                    self._gone.append(victim)
+            gone += self._take_gone()
+        return len(gone)
 
     @property
     def currsize(self) -> float:
@@ -236,11 +261,22 @@ class Memory:
             raise ValueError(f"getsizeof gave {shown(size)}: must be a number of at least 0")
         return size
 
+    def _take_gone(self) -> list[Any]:
+        """What was dropped, for the caller to let go of once it has left the lock.
+
+        The last reference to a value may run the user's `__del__`, which may wait for a lock of the
+        user's whose holder waits for ours.
+        """
+        gone, self._gone = self._gone, []
+        return gone
+
     def _remove(self, node: Any) -> None:
         Expiries.discard(node)
         self._store.remove(node)
+        self._gone.append(node)
 
     def _reset(self) -> None:
+        self._gone += self._store.table.values()
         self._store.clear()
         self._expiries.clear()
 

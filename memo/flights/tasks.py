@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import Coroutine, Iterator
 from contextvars import ContextVar
 from typing import Any, Final
@@ -60,6 +61,9 @@ def _reaches(start: AsyncFlight, goal: AsyncFlight) -> bool:
 class AsyncFlights(Table[AsyncFlight]):
     """The flights of one cache whose function runs in tasks, on any number of loops."""
 
+    #: The loop that opened the last flight; when another one does, what is stranded is dropped.
+    _loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
+
     def lead(self, key: Any) -> AsyncFlight:
         """Open a flight beside whatever is under way, for a load that nobody is to wait for."""
         flight = AsyncFlight(key, asyncio.get_running_loop())
@@ -73,9 +77,7 @@ class AsyncFlights(Table[AsyncFlight]):
             flight = self._flights.get(key)
             if flight is not None and not flight.over:
                 return None
-            flight = AsyncFlight(key, asyncio.get_running_loop())
-            self._flights[key] = flight
-            return flight
+            return self._open(key, flight)
 
     def join(self, key: Any) -> tuple[AsyncFlight, bool]:
         """The flight of `key` and whether the caller leads it."""
@@ -83,9 +85,19 @@ class AsyncFlights(Table[AsyncFlight]):
             flight = self._flights.get(key)
             if flight is not None and not flight.over:
                 return flight, False
-            flight = AsyncFlight(key, asyncio.get_running_loop())
-            self._flights[key] = flight
-            return flight, True
+            return self._open(key, flight), True
+
+    def _open(self, key: Any, stranded: AsyncFlight | None) -> AsyncFlight:
+        loop = asyncio.get_running_loop()
+        if stranded is not None:
+            stranded.superseded = True  # its loop may go on some day
+        if self._loop is None or self._loop() is not loop:
+            self._loop = weakref.ref(loop)
+            for one in [one for one in self._flights.values() if one.over]:
+                one.superseded = True
+                self._flights.pop(one.key, None)
+        flight = self._flights[key] = AsyncFlight(key, loop)
+        return flight
 
     @staticmethod
     def leave() -> None:
@@ -101,7 +113,7 @@ class AsyncFlights(Table[AsyncFlight]):
             outer = None
         token = _inside.set(flight)
         if outer is not None:
-            with _graph_lock:
+            with _graph_lock.lock:
                 outer.awaits.append(flight)
         try:
             yield
@@ -109,7 +121,7 @@ class AsyncFlights(Table[AsyncFlight]):
             with contextlib.suppress(ValueError):  # closed from elsewhere, as an orphan
                 _inside.reset(token)
             if outer is not None:
-                with _graph_lock:
+                with _graph_lock.lock:
                     outer.awaits.remove(flight)
 
     def fly(self, flight: AsyncFlight, load: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
@@ -138,7 +150,7 @@ class AsyncFlights(Table[AsyncFlight]):
             here = None  # a task that outlived the load that started it
         loop = asyncio.get_running_loop()
         landed: asyncio.Future[None] = loop.create_future()
-        with _graph_lock:
+        with _graph_lock.lock:
             if here is not None:
                 if _reaches(flight, here):
                     return ABSENT
@@ -153,7 +165,7 @@ class AsyncFlights(Table[AsyncFlight]):
         finally:
             self._leave(flight, landed)
             if here is not None:
-                with _graph_lock:
+                with _graph_lock.lock:
                     here.awaits.remove(flight)
 
     @staticmethod

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import Any, Final
 
 from ..entry import ABSENT
 from ..forking import mend_after_fork
-from .table import BaseFlight, Table
+from .table import ANEW, BaseFlight, Table
 
 __all__ = ["Flight", "Flights"]
 
@@ -15,14 +16,25 @@ __all__ = ["Flight", "Flights"]
 class Flight(BaseFlight):
     """A load under way in a thread."""
 
-    __slots__ = ("landed", "owner")
+    __slots__ = ("landed", "leader", "owner")
 
-    def __init__(self, key: Any) -> None:
+    def __init__(self, key: Any, leader: Any) -> None:
         super().__init__(key)
         #: The thread that leads it; 0 as long as it waits for one in the background.
         self.owner = threading.get_ident()
+        #: What in that thread will land it, if nothing stops it. An interrupt may, at any moment.
+        self.leader = None if leader is None else weakref.ref(leader)
         #: Set when the result is there; made by the first follower.
         self.landed: threading.Event | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether waiting is no use: it has landed, or was dropped by an interrupted leader."""
+        return self.result is not ABSENT or (self.leader is not None and self.leader() is None)
+
+
+#: Seconds between two looks at whether the leader of a flight is still there.
+_LEADER_CHECK: Final = 0.5
 
 
 class _Waiting:
@@ -34,13 +46,15 @@ class _Waiting:
 
     def after_fork_in_child(self) -> None:
         """Nobody waits in a new process."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal handler may call a cached function
         self.flights: dict[int, Flight] = {}
 
     def leads_to(self, thread: int, flight: Flight) -> bool:
         """Whether `flight` waits, directly or not, for what `thread` does."""
         following: Flight | None = flight
-        while following is not None:
+        for _ in range(len(self.flights) + 1):
+            if following is None or following.over:
+                return False
             if following.owner == thread:
                 return True
             following = self.flights.get(following.owner)
@@ -53,9 +67,9 @@ _waiting: Final = _Waiting()
 class Flights(Table[Flight]):
     """The flights of one cache whose function runs in the callers' threads."""
 
-    def lead(self, key: Any) -> Flight:
+    def lead(self, key: Any, leader: Any) -> Flight:
         """Open a flight beside whatever is under way, for a load that nobody is to wait for."""
-        flight = Flight(key)
+        flight = Flight(key, leader)
         with self._lock:
             self._push(flight)
         return flight
@@ -64,35 +78,37 @@ class Flights(Table[Flight]):
         """Open a flight that nobody leads yet, or None where one is under way."""
         with self._lock:
             under_way = self._flights.get(key)
-            if under_way is not None and under_way.result is ABSENT:
+            if under_way is not None and not under_way.over:
                 return None
-            flight = Flight(key)
+            flight = Flight(key, None)
             flight.owner = 0
             self._flights[key] = flight
             return flight
 
-    def claim(self, flight: Flight) -> bool:
+    def claim(self, flight: Flight, leader: Any) -> bool:
         """Lead a flight that waited in the background; False where it was overtaken meanwhile."""
         with self._lock:
             if flight.superseded:
                 return False
             flight.owner = threading.get_ident()
+            flight.leader = weakref.ref(leader)
             return True
 
-    def join(self, key: Any) -> tuple[Flight, bool]:
+    def join(self, key: Any, leader: Any) -> tuple[Flight, bool]:
         """The flight of `key` and whether the caller leads it.
 
-        A caller that cannot wait for the flight under way without a deadlock leads one beside it.
+        Where `leader`, which is to land it, is gone without having done so, the flight is over.
         """
-        flight = Flight(key)
+        flight = Flight(key, leader)
         with self._lock:
             under_way = self._flights.setdefault(key, flight)
             if under_way is not flight and not under_way.owner:
                 # It waits for its turn in the background, where it may wait for long.
                 under_way.superseded = True
                 under_way = self._flights[key] = flight
-            elif under_way.result is not ABSENT:
-                # Landed, and still here only because its key could not be looked up any more.
+            elif under_way.over:
+                under_way.superseded = True
+                # Still here because an interrupt came, or its key could not be looked up any more.
                 under_way = self._flights[key] = flight
             if under_way is flight:
                 return flight, True
@@ -106,17 +122,21 @@ class Flights(Table[Flight]):
         Returns `ABSENT` at once where waiting would never end.
         """
         me = threading.get_ident()
+        lock: Any = self._lock
+        if lock._is_owned():  # noqa: SLF001 - as threading.Condition asks it
+            return ABSENT  # called from a key's own code: the leader could not land meanwhile
         with _waiting.lock:
             if _waiting.leads_to(me, flight):
                 return ABSENT
             _waiting.flights[me] = flight
         try:
             if flight.landed is not None:
-                flight.landed.wait()
+                while not flight.landed.wait(_LEADER_CHECK) and not flight.over:
+                    pass
         finally:
             with _waiting.lock:
                 _waiting.flights.pop(me, None)
-        return flight.result
+        return ANEW if flight.result is ABSENT else flight.result
 
     def land(self, flight: Flight, result: Any) -> None:
         """End `flight` and hand `result` to its followers."""

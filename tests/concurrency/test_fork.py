@@ -106,11 +106,11 @@ def test_a_child_works_while_another_thread_holds_the_memorys_lock():
 
 LOCKS = {
     "flights": lambda load: core(load).flights._lock,
-    "site": lambda load: load._self_site._lock,
-    "receivers": lambda load: load._self_site.receivers._lock,
+    "site": lambda load: load._self_site._lock.lock,
+    "receivers": lambda load: load._self_site.receivers._lock.lock,
     "background": lambda load: background._changed,
-    "configuration": lambda load: memo.configuration._lock,
-    "alerts": lambda load: memo.alerts._lock,
+    "configuration": lambda load: memo.configuration._lock.lock,
+    "alerts": lambda load: memo.alerts._lock.lock,
 }
 
 

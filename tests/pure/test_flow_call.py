@@ -329,7 +329,8 @@ def test_the_error_window_covers_nothing_else():
 def test_covering_keeps_a_negative_entry_from_being_written():
     """With a stale value at hand the exception is not remembered."""
     flow = call("k", rules(stale_if_error=60, cache_exceptions={Upstream: 5}), Stats())
-    assert play(flow, (Read("k"), EXPIRED), *loads(value=Raised(Upstream()))) == "held"
+    join, read, load = loads(value=Raised(Upstream()))
+    assert play(flow, (Read("k"), EXPIRED), join, (read[0], EXPIRED), load) == "held"
 
 
 # What the policy says about Miss and Expired.
@@ -397,9 +398,17 @@ def test_a_callable_that_raises_is_a_failure_and_the_default_holds():
     stats = Stats()
     flow = call("k", rules(Policy(expired=fails)), stats)
     heard = (Heard(words="hook"), None)
-    script = (Read("k"), EXPIRED), heard, *loads(), (Write("k", STORED), None)
+    join, read, load = loads()
+    script = (Read("k"), EXPIRED), heard, join, (read[0], EXPIRED), load, (Write("k", STORED), None)
     assert play(flow, *script) == "value"
     assert counts(stats) == {"misses": 1, "expirations": 1, "loads": 1, "failures": 1}
+
+
+def test_what_is_dropped_while_a_load_is_joined_covers_nothing():
+    """An entry that an invalidation took away between the two reads does not come back."""
+    flow = call("k", rules(stale_if_error=60), Stats())
+    raised = Raised(Upstream())
+    assert play(flow, (Read("k"), EXPIRED), *loads(value=raised)) is raised
 
 
 def test_raise_as_a_type_that_cannot_be_made_raises_the_cache_error():

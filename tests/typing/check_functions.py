@@ -156,6 +156,31 @@ async def async_handle() -> None:
     co.get(1).upper()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def unsaid(a):  # type: ignore[no-untyped-def]
+    """A function without annotations, which is a plain one."""
+    return a
+
+
+def anything(a: int) -> Any:
+    """A plain function of no particular result."""
+    return a
+
+
+async def anything_later(a: int) -> Any:
+    """A coroutine function of no particular result."""
+    return a
+
+
+async def any_results() -> None:
+    """What says nothing of its result is as plain, or as much a coroutine function, as it is."""
+    assert_type(cached(anything)(1), Any)
+    cached(anything, ttl=5).invalidate(1).bit_length()
+    cached(ttl=5)(anything).cache_info()
+    cached(unsaid).invalidate(1).bit_length()
+    await cached(anything_later)(1)
+    (await cached(ttl=5)(anything_later).invalidate(1)).bit_length()
+
+
 def options() -> None:
     """Options have types, and there are no others."""
     cached(ttl="5m", jitter=0.5, refresh_after=0.9, stale_while_revalidate=timedelta(seconds=5))
