@@ -1,4 +1,4 @@
-"""memo: decorator-based memoization that may make a program faster, and never wrong or dead."""
+"""memo: memoization that may make a program faster, and never wrong, slow or dead."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .entry import Entry, Outcome
 from .errors import CacheError, Expired, Full, Miss, OperationFailed
 from .functions import AsyncCachedFunction, CachedFunction
 from .policy import CALL, EVICT, RAISE, SKIP, STALE, Policy, fallback, raise_as
+from .prewarm import Prewarmed
 from .stats import CacheInfo
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "OperationFailed",
     "Outcome",
     "Policy",
+    "Prewarmed",
     "__version__",
     "bypass",
     "cached",

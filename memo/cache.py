@@ -87,6 +87,7 @@ class _Face:
     """What `Cache` and `AsyncCache` have in common."""
 
     _core: Any
+    _namespace: str | None
     _kind: ClassVar[type[Core]]
     #: Set by the decorator's room, which stands above this one.
     decorate: ClassVar[Callable[..., Any]]
@@ -130,6 +131,7 @@ class _Face:
             single_flight=single_flight,
             timer=timer,
         )
+        self._namespace = namespace
         name = namespace or type(self).__name__
         in_force = self._options.in_force(name)
         self._core = build(self._kind, self._options, in_force, name=name, scope=namespace)
@@ -165,7 +167,8 @@ class _Face:
         return key if self._core.scope is None else (self._core.scope, key)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._core.name!r} on {self._core.store!r}>"
+        name = f" {self._namespace!r}" if self._namespace is not None else ""
+        return f"<{type(self).__name__}{name} on {self._core.store!r}>"
 
 
 def info(core: Core) -> CacheInfo:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Coroutine,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
 from typing import Any, Final, Never, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from .cache import AsyncCache, Cache
@@ -196,6 +204,11 @@ def _check_decoratable(func: Any) -> None:
         raise TypeError(
             f"cached: takes a function, not the class {func.__name__}; cache a function that makes"
             " its instances"
+        )
+    if isinstance(func, MutableMapping) or hasattr(func, "read"):
+        raise TypeError(
+            f"cached({shown(func)}): takes a function; options are keyword-only: a store is handed "
+            "in as cached(backend=...)"
         )
     if not callable(func):
         raise TypeError(

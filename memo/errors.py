@@ -7,7 +7,7 @@
     └── OperationFailed(reason)  backend, codec or key failed, or ran out of time
 
 Inside memo absence is a value; these are what a caller meets at the edge, and what a
-[Policy][memo.Policy] is asked about. Each can be matched by position (`case Miss(key):`), pickled,
+`memo.Policy` is asked about. Each can be matched by position (`case Miss(key):`), pickled,
 and read as one sentence. An error of a foreign library is kept as `__cause__`.
 """
 

@@ -61,6 +61,9 @@ class RaiseAs:
 
     exception: type[BaseException]
 
+    def __repr__(self) -> str:
+        return f"raise_as({self.exception.__name__})"
+
     def made_from(self, error: CacheError) -> BaseException:
         """The exception to raise for `error`, which becomes its cause."""
         made = self.exception(str(error))
@@ -73,6 +76,9 @@ class Fallback:
     """Use another backend while the cache's own one fails."""
 
     backend: Any
+
+    def __repr__(self) -> str:
+        return f"fallback({shown(self.backend)})"
 
 
 def raise_as(exception: type[BaseException]) -> RaiseAs:
@@ -215,6 +221,13 @@ class Policy:
         return any(
             choice is STALE or not isinstance(choice, Action | RaiseAs | Fallback)
             for choice in choices
+        )
+
+    def __repr__(self) -> str:
+        failed = dict(self.failed) if isinstance(self.failed, Mapping) else self.failed
+        return (
+            f"Policy(miss={self.miss!r}, expired={self.expired!r}, full={self.full!r}, "
+            f"failed={failed!r}, on_error={self.on_error!r})"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -74,7 +74,6 @@ class Site:
         #: How the first argument is bound: "class" and "static" for the descriptors of that name,
         #: which stand around `function`.
         self.binding = {classmethod: "class", staticmethod: "static"}.get(type(func), "plain")
-        self.wrapped = func
         self.function = func.__func__ if self.binding != "plain" else func
         self.name = name or _name(self.function)
         self.is_async = _is_async(self.function, self.name)
@@ -295,6 +294,14 @@ class Site:
             return turn
         return Turn(core, key, flow, self.function, args, kwargs).begin()
 
+    def _misfit(self, args: tuple[Any, ...], kwargs: dict[str, Any], misfit: TypeError) -> str:
+        """What does not fit about these arguments, in the words of `inspect`."""
+        try:
+            inspect.signature(self.function).bind(*args, **kwargs)
+        except TypeError as error:
+            return str(error)
+        return str(misfit)
+
     def locate(self, args: tuple[Any, ...], kwargs: dict[str, Any], handle: str) -> tuple[Any, Any]:
         """The cache and the key of a call, for the handle of that name.
 
@@ -312,21 +319,17 @@ class Site:
                 )
             elif self.binding == "class" or self.receivers.defined_in_class:
                 raise TypeError(
-                    f"{self.name}.{handle}: takes the instance (of a classmethod: the class) first,"
-                    " as it is not called on one (above a staticmethod, write @cached outermost)"
+                    f"{self.name}.{handle}: the instance (of a classmethod: the class) is missing:"
+                    f" call it on one, or give it first (above a staticmethod, write @cached"
+                    " outermost)"
                 )
         try:
             key = keys.make(keyed, kwargs)
-        except NotAccepted:
-            inspect.signature(self.function).bind(*args, **kwargs)  # says what does not fit
-            raise
+        except NotAccepted as misfit:
+            raise TypeError(f"{self.name}.{handle}: {self._misfit(args, kwargs, misfit)}") from None
         except Exception as fault:
             raise KeylessError(core, _keyless(fault)) from None
         return core, key if core.scope is None else (core.scope, key)
-
-    def core_of(self, receiver: Any) -> Any:
-        """The cache of `receiver`."""
-        return self.receivers.cache_of(receiver)
 
 
 #: The sites that have a cache.

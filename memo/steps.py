@@ -1,9 +1,12 @@
-"""What a flow can want done, and the words it has for what came of it."""
+"""What a flow can want done, and the words it has for what came of it.
+
+Steps are made for every miss, and plain classes are quicker to make, and to import, than
+dataclasses.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from .entry import Entry
 from .errors import CacheError
@@ -28,21 +31,52 @@ __all__ = [
 ]
 
 
-@dataclass(slots=True)
-class Step:
+class _Plain:
+    """Equal where type and fields are; printed as it is made."""
+
+    __slots__ = ()
+    _fields: ClassVar[tuple[str, ...]] = ()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self._fields)
+
+    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._fields)
+        return f"{type(self).__name__}({fields})"
+
+
+class Step(_Plain):
     """What a flow wants done; `key` is the key concerned."""
 
-    key: Any
+    __slots__ = ("key",)
+    _fields: ClassVar[tuple[str, ...]] = ("key",)
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
 
 
-@dataclass(slots=True)
-class Read(Step):
+class _Elsewhere(Step):
+    """A step for the cache's own backend (None), `HELD`, or a fallback."""
+
+    __slots__ = ("backend",)
+    _fields = ("key", "backend")
+
+    def __init__(self, key: Any, backend: Any = None) -> None:
+        self.key = key
+        self.backend = backend
+
+
+class Read(_Elsewhere):
     """Read the entry under `key`; answered with an `Entry` or None.
 
     `backend` is None for the cache's own, `HELD` for what was last seen of it, else a fallback.
     """
 
-    backend: Any = None
+    __slots__ = ()
 
 
 class Watch(Protocol):
@@ -60,35 +94,37 @@ class _Alone:
 ALONE: Watch = _Alone()
 
 
-@dataclass(slots=True)
 class Write(Step):
     """Write `entry` under `key`, unless `watch` says that it has been overtaken."""
 
-    entry: Entry
-    backend: Any = None
-    watch: Watch = field(default=ALONE, compare=False)
+    __slots__ = ("backend", "entry", "watch")
+    _fields = ("key", "entry", "backend")
+
+    def __init__(self, key: Any, entry: Entry, backend: Any = None, watch: Watch = ALONE) -> None:
+        self.key = key
+        self.entry = entry
+        self.backend = backend
+        self.watch = watch
 
 
-@dataclass(slots=True)
-class Delete(Step):
+class Delete(_Elsewhere):
     """Drop what is under `key`; answered with whether there was anything."""
 
-    backend: Any = None
+    __slots__ = ()
 
 
-@dataclass(slots=True)
-class Clear(Step):
+class Clear(_Elsewhere):
     """Drop everything of this cache's."""
 
-    backend: Any = None
+    __slots__ = ()
 
 
-@dataclass(slots=True)
 class Evict(Step):
     """Make room for one entry; answered with how many were dropped."""
 
+    __slots__ = ()
 
-@dataclass(slots=True)
+
 class Join(Step):
     """Become the one that loads `key`, or wait for the one that does.
 
@@ -96,29 +132,50 @@ class Join(Step):
     `Followed`.
     """
 
+    __slots__ = ()
 
-@dataclass(slots=True)
+
 class Load(Step):
     """Call the function; answered with its value, or with `Raised(error)`."""
 
+    __slots__ = ()
 
-@dataclass(slots=True)
+
 class Refresh(Step):
     """Start a `reload` of `key` in the background."""
 
+    __slots__ = ()
 
-@dataclass(slots=True)
+
 class Absorb(Step):
     """Let `error` be heard: it is counted already and will not reach the caller by itself."""
 
-    error: CacheError
+    __slots__ = ("error",)
+    _fields = ("key", "error")
+
+    def __init__(self, key: Any, error: CacheError) -> None:
+        self.key = key
+        self.error = error
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
+class Followed(_Plain):
     """The result of the flow of another caller."""
 
-    result: Any
+    __slots__ = ("result",)
+    _fields = ("result",)
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+
+class Refusal(_Plain):
+    """An error for the caller, instead of a value."""
+
+    __slots__ = ("error",)
+    _fields = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
 
 
 class _Word:
@@ -137,10 +194,3 @@ class _Word:
 HELD: Final[Any] = _Word("HELD")
 #: Stands for the answer to a step that failed.
 FAILED: Final[Any] = _Word("FAILED")
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An error for the caller, instead of a value."""
-
-    error: BaseException

@@ -32,3 +32,6 @@ class Null:
 
     def clear(self) -> None:
         """Does nothing."""
+
+    def __repr__(self) -> str:
+        return "<Null>"

@@ -164,7 +164,7 @@ def of_method():
             return 0 if n == 0 else 1 + self.down(n - 1)
 
     instance = Down()
-    return instance.down, Down.down._self_site.core_of(instance).flights
+    return instance.down, Down.down._self_site.receivers.cache_of(instance).flights
 
 
 def of_keywords():
