@@ -97,7 +97,7 @@ def test_only_failed_takes_a_fallback():
     assert Policy(failed=lambda error: chosen).action(ERRORS["failed"]) is chosen
     assert Policy(failed={"read": chosen}).action(ERRORS["failed"]) is chosen
     for field in ("miss", "expired", "full"):
-        with pytest.raises(ValueError, match=f"{field}=Fallback"):
+        with pytest.raises(ValueError, match=f"{field}=fallback"):
             Policy(**{field: chosen})
         with pytest.raises(ValueError, match="allowed are"):
             Policy(**{field: lambda error: chosen}).action(ERRORS[field])
