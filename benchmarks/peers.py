@@ -152,16 +152,15 @@ CACHEBOX = Peer(
     "cachebox TTLCache",
     "cachebox",
     _cachebox,
-    "compiled (Rust); first in, first out: no eviction by use; its counts are not kept exact under "
-    "threads; a function that calls itself with the same key waits for ever; `f(1)` and `f(a=1)` "
-    "are two keys",
+    "compiled (Rust); first in, first out: no eviction by use; expired values are gone; `f(1)` and "
+    "`f(a=1)` are two keys",
 )
 THEINE = Peer(
     "theine",
     "theine",
     _theine,
-    "its policy is compiled (Rust); it starts threads when it is imported; `f(1)` and `f(a=1)` are "
-    "two keys; no per-instance caches",
+    "its policy is compiled (Rust); starts threads when it is imported; no caches per instance; "
+    "expired values are gone; `f(1)` and `f(a=1)` are two keys",
 )
 WRAPT = Peer(
     "wrapt.lru_cache",
@@ -173,14 +172,15 @@ ASYNC_LRU = Peer(
     "async-lru",
     "async-lru",
     _async_lru,
-    "coroutines only; one event loop, no threads; a timer of the loop per entry with a ttl",
+    "coroutines only; one event loop at a time, no threads; a timer of the loop for each entry; "
+    "expired values are gone; `f(1)` and `f(a=1)` are two keys",
 )
 AIOCACHE = Peer(
     "aiocache (memory)",
     "aiocache",
     _aiocache,
-    "coroutines only; no bound on memory; keys are text made from `repr`; a timer of the loop for "
-    "each entry; single flight only with `cached_stampede`",
+    "coroutines only; no bound on memory; keys are the text of the arguments; a timer of the loop for "
+    "each entry; expired values are gone; single flight only with `cached_stampede`",
 )
 AIOCACHE_STAMPEDE = Peer("aiocache (memory), cached_stampede", "aiocache", _aiocache_stampede)
 CASHEWS = Peer(
