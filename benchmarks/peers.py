@@ -179,8 +179,8 @@ AIOCACHE = Peer(
     "aiocache (memory)",
     "aiocache",
     _aiocache,
-    "coroutines only; no bound on memory; keys are the text of the arguments; a timer of the loop for "
-    "each entry; expired values are gone; single flight only with `cached_stampede`",
+    "coroutines only; no bound on memory; keys are the text of the arguments; a timer of the loop "
+    "for each entry; expired values are gone; single flight only with `cached_stampede`",
 )
 AIOCACHE_STAMPEDE = Peer("aiocache (memory), cached_stampede", "aiocache", _aiocache_stampede)
 CASHEWS = Peer(
