@@ -143,10 +143,14 @@ class Core:
 
     def abandon(self) -> None:
         """Drop what is stored, as nobody will ask for it any more; where that is quick."""
-        clear_scope = getattr(self.store, "clear_scope", None)
-        if self.scope is not None and clear_scope and not getattr(self.store, "blocking", True):
+        places = [(self.store, self.scope)]
+        places += [(guard.backend, self) for _, guard in self._others.values()]
+        for store, scope in places:
+            clear_scope = getattr(store, "clear_scope", None)
+            if scope is None or clear_scope is None or getattr(store, "blocking", True):
+                continue
             try:
-                clear_scope(self.scope)
+                clear_scope(scope)
             except Exception as fault:
                 self.fault("dropping the entries of a receiver that is gone", fault)
 

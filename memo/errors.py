@@ -176,6 +176,23 @@ def twin(error: BaseException) -> BaseException:
     return copy
 
 
+def detached(error: BaseException, _known: dict[int, BaseException] | None = None) -> BaseException:
+    """A `twin` to be kept: neither it nor what it came from leads to any frame.
+
+    The members of an exception group stay what they are.
+    """
+    known = {} if _known is None else _known
+    copy = known.get(id(error))
+    if copy is not None:
+        return copy
+    copy = known[id(error)] = twin(error)
+    suppressed = error.__suppress_context__
+    copy.__cause__ = None if error.__cause__ is None else detached(error.__cause__, known)
+    copy.__context__ = None if error.__context__ is None else detached(error.__context__, known)
+    copy.__suppress_context__ = suppressed
+    return copy
+
+
 def _copy_member(member: types.MemberDescriptorType, source: object, target: object) -> None:
     try:
         value = member.__get__(source)

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from .entry import FOREVER, Entry, Raised
-from .errors import shown, twin
+from .errors import detached, shown
 
 __all__ = ["Duration", "Freshness", "seconds"]
 
@@ -170,7 +170,7 @@ class Freshness:
             lifetime = self.exceptions.get(kind)
             if lifetime is not None:
                 expires = now + lifetime
-                return Entry(Raised(twin(error)), now, expires, expires)
+                return Entry(Raised(detached(error)), now, expires, expires)
         return None
 
     def refresh_at(self, entry: Entry) -> float:

@@ -274,6 +274,7 @@ class _Bound(functools.partial):  # type: ignore[type-arg]
 
 # After the class statement, which would overwrite it.
 _Bound.__module__ = property(lambda self: self.decorated.__module__)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+_Bound.__annotations__ = property(lambda self: self.decorated.__annotations__)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _bind(decorated: Any, receiver: Any) -> _Bound:

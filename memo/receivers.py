@@ -150,8 +150,7 @@ class Receivers(Generic[C]):
                 return
             with self._lock.lock:
                 self.past.add(cache.stats)
-            if cache.scope is not None:
-                cache.abandon()
+            cache.abandon()
 
     def _kept_by(self, receiver: Any) -> C:
         """The cache of a receiver that cannot be referenced weakly: it keeps it itself."""

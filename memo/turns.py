@@ -326,7 +326,7 @@ class AsyncTurn(_Turn):
         if flight is None or self.alone:
             return await self._fly(flight)
         self.core.flights.fly(flight, self._fly(flight))
-        result = await self.core.flights.follow(flight)
+        result = await self.core.flights.follow(flight, leads=True)
         if result is ANEW and self.result is not ABSENT:
             return self.result  # which is for this caller alone
         if result is ANEW:

@@ -19,13 +19,15 @@ __all__ = ["AsyncFlight", "AsyncFlights"]
 class AsyncFlight(BaseFlight):
     """A load under way in a task."""
 
-    __slots__ = ("awaits", "detached", "loop", "task", "waiters")
+    __slots__ = ("awaits", "detached", "led", "loop", "task", "waiters")
 
     def __init__(self, key: Any, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(key)
         self.loop = loop
         #: A refresh in the background, which goes on whether or not anybody waits.
         self.detached = False
+        #: Whether its leader is still there, who may not have begun to wait.
+        self.led = True
         self.task: asyncio.Task[Any] | None = None
         self.waiters: set[asyncio.Future[None]] = set()
         #: Flights that calls made inside this load are waiting for.
@@ -139,7 +141,7 @@ class AsyncFlights(Table[AsyncFlight]):
         task.add_done_callback(landed)
         return task
 
-    async def follow(self, flight: AsyncFlight) -> Any:
+    async def follow(self, flight: AsyncFlight, *, leads: bool = False) -> Any:
         """Wait for the result of `flight`; `ANEW` where the caller must start anew.
 
         Returns `ABSENT` at once where waiting would never end. When the last one that waits is
@@ -163,6 +165,7 @@ class AsyncFlights(Table[AsyncFlight]):
             await self._landing(flight, landed, loop)
             return ANEW if flight.result is ABSENT else flight.result
         finally:
+            flight.led = flight.led and not leads
             self._leave(flight, landed)
             if here is not None:
                 with _graph_lock.lock:
@@ -183,15 +186,13 @@ class AsyncFlights(Table[AsyncFlight]):
     def _leave(self, flight: AsyncFlight, landed: asyncio.Future[None]) -> None:
         with self._lock:
             flight.waiters.discard(landed)
-            abandoned = (
-                not (flight.waiters or flight.detached or flight.task is None)
-                and flight.result is ABSENT
-            )
-            if abandoned:
-                # Later callers must not join a load that is about to be cancelled.
-                self._drop(flight)
-        if abandoned and flight.task is not None:
-            _call_in(flight.loop, flight.task.cancel)
+            task = flight.task
+            wanted = flight.waiters or flight.led or flight.detached
+            if wanted or task is None or flight.result is not ABSENT:
+                return
+            # Later callers must not join a load that is about to be cancelled.
+            self._drop(flight)
+        _call_in(flight.loop, task.cancel)
 
     def land(self, flight: AsyncFlight, result: Any) -> None:
         """End `flight` and hand `result` to its followers."""
