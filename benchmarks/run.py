@@ -64,15 +64,18 @@ Results = dict[str, Any]
 
 
 def run_benchmarks(modules: list[str], turns: int) -> list[dict[str, Any]]:
-    """The results of pytest-benchmark for these modules."""
+    """The results of pytest-benchmark for these modules, each in a process of its own."""
+    done: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="memo-benchmarks-") as scratch:
-        report = Path(scratch) / "report.json"
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        command += ["--benchmark-columns=median", f"--benchmark-json={report}", f"--turns={turns}"]
-        command += [str(HERE / f"bench_{module}.py") for module in modules]
-        subprocess.run(command, check=True, cwd=HERE.parent, stdout=subprocess.DEVNULL)
-        done: list[dict[str, Any]] = json.loads(report.read_text())["benchmarks"]
-        return done
+        for module in modules:
+            print(f"bench_{module}.py ...", file=sys.stderr, flush=True)
+            report = Path(scratch) / f"{module}.json"
+            command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+            command += [f"--benchmark-json={report}", f"--turns={turns}"]
+            command += [str(HERE / f"bench_{module}.py")]
+            subprocess.run(command, check=True, cwd=HERE.parent, stdout=subprocess.DEVNULL)
+            done += json.loads(report.read_text())["benchmarks"]
+    return done
 
 
 def collected(benchmarks: list[dict[str, Any]]) -> Results:
