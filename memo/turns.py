@@ -117,7 +117,7 @@ class Turn(_Turn):
             raise
         if type(result) is Load:
             return self
-        self._land(result)
+        self._land(ANEW)  # what was read may be outdated by the time a follower gets it
         if type(result) is Refusal:
             raise result.error.with_traceback(None)
         if type(result) is Raised:
@@ -299,7 +299,7 @@ class AsyncTurn(_Turn):
         if loads:
             result = await self._load()
         else:
-            self._land(result)
+            self._land(ANEW)  # what was read may be outdated by the time a follower gets it
         if type(result) is Refusal:
             raise result.error.with_traceback(None)
         if self.stale:
