@@ -16,7 +16,7 @@ from .drive import advance, advance_async
 from .entry import FOREVER, Entry, Outcome, Raised
 from .errors import CacheError, OperationFailed, shown
 from .flights import AsyncFlights, Flights
-from .flow import Flow, Rules
+from .flow import Flow, Rules, plain
 from .guard import AsyncGuard, Guard
 from .keys import Keys
 from .stats import Stats
@@ -67,6 +67,8 @@ class Core:
         #: any call; None where there is none, or no way to look without waiting.
         self.peek: Callable[[Any], Any] = _nothing
         self.find: Callable[[Any, Any], Any] = _nothing
+        #: Whether calls that find nothing are made by `PlainTurn`.
+        self.plain = False
         #: The clock of what `peek` finds; next to free where nothing ever expires.
         self.clock: Callable[[], float] = rules.timer
         if rules.freshness.ttl is FOREVER:
@@ -165,6 +167,14 @@ class SyncCore(Core):
         super().__init__(**parts)
         self.flights = Flights()
         self.guard = Guard(self.store, self.scope)
+        self.plain = (
+            self.scope is None
+            and self.memory is not None
+            and self.memory.fits_all
+            and self.single_flight
+            and self.copy is None
+            and plain(self.rules)
+        )
 
     def perform(self, step: Any) -> Any:
         """Do what `step` says, for steps that concern the store."""

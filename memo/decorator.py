@@ -17,7 +17,7 @@ from .cache import AsyncCache, Cache
 from .entry import ABSENT
 from .errors import shown
 from .freshness import Duration
-from .functions import AsyncCachedFunction, CachedFunction
+from .functions import AsyncCachedFunction, CachedFunction, binding
 from .keys import check_keys
 from .options import Options
 from .policy import Policy
@@ -179,7 +179,8 @@ class _Cached:
             site = Site(
                 func, options, key=key, ignore=ignore, typed=typed, name=name, version=version
             )
-            return (AsyncCachedFunction if site.is_async else CachedFunction)(site)
+            kind: Any = AsyncCachedFunction if site.is_async else CachedFunction
+            return (binding(kind, site) if site.binds_instances else kind)(site)
 
         return decorate if func is None else decorate(func)
 

@@ -66,7 +66,9 @@ __all__ = [
     "clear",
     "delete",
     "get",
+    "keep",
     "look",
+    "plain",
     "refused",
     "reload",
     "renew",
@@ -192,6 +194,33 @@ def reload(
     stats.loads += 1
     took = time.perf_counter() - started
     stats.load_time += took
+    flow = keep(key, loaded, rules, stats, watch, backend, cover, writes=writes, replaces=replaces)
+    return (yield from flow)
+
+
+def plain(rules: Rules) -> bool:
+    """Whether a call that finds nothing fresh can only go on by a load and a write.
+
+    Then nothing is left to decide, and `memo.turns` does without the flow until a step fails.
+    """
+    calls = rules.policy.miss is CALL and rules.policy.expired is CALL
+    return calls and rules.stores and rules.should_cache is None and rules.freshness.fixed
+
+
+def keep(  # noqa: PLR0917 - as `reload`
+    key: Any,
+    loaded: Any,
+    rules: Rules,
+    stats: Stats,
+    watch: Watch,
+    backend: Any = None,
+    cover: Entry | None = None,
+    *,
+    writes: bool = True,
+    replaces: bool = False,
+) -> Flow:
+    """Store what the function gave; returns the result of the call. See `reload`."""
+    entry: Entry | None
     if type(loaded) is Raised:
         stats.load_failures += 1
         if cover is not None and isinstance(loaded.error, Exception) and not watch.superseded:

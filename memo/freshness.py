@@ -133,6 +133,17 @@ class Freshness:
         )
 
     @property
+    def fixed(self) -> bool:
+        """Whether the lifetime of a value is `ttl`, and nothing is to be done about it before."""
+        return not (
+            callable(self.ttl)
+            or self.jitter
+            or self.window
+            or self.refresh_after is not None
+            or self.exceptions
+        )
+
+    @property
     def window(self) -> float:
         """Seconds past expiry during which an entry may still be of use."""
         return max(self.stale_while_revalidate, self.stale_if_error, self.keep_stale)
@@ -160,7 +171,8 @@ class Freshness:
         if self.jitter:
             ttl *= 1.0 - self.jitter * random()
         expires = now + ttl
-        return Entry(value, now, expires, expires + self.window)
+        window = self.window
+        return Entry(value, now, expires, expires + window if window else expires)
 
     def entry_for_exception(self, error: BaseException, now: float) -> Entry | None:
         """The entry that remembers `error`, or None where its type is not to be remembered."""

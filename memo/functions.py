@@ -26,7 +26,7 @@ from .site import KeylessError, Site
 from .stats import CacheInfo, Stats
 from .turns import AsyncTurn, Turn
 
-__all__ = ["AsyncCachedFunction", "CachedFunction"]
+__all__ = ["AsyncCachedFunction", "CachedFunction", "binding"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -547,3 +547,20 @@ def _cleared(site: Site, receiver: Any) -> list[Any]:
         return [site.receivers.cache_of(receiver)]
     site.receivers.past.reset()
     return site.cores()
+
+
+def binding(kind: Any, site: Site) -> Any:
+    """`kind` for one method, with a `__get__` that has the site at hand.
+
+    Asking a wrapt proxy for an attribute takes a third of the time that binding does.
+    """
+
+    def bind(self: Any, instance: Any, _owner: type | None = None, /) -> Any:
+        if instance is None:
+            return self
+        bound = _Bound(site.path, instance)
+        bound.decorated = self
+        return bound
+
+    names = {"__get__": bind, "__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    return type(kind.__name__, (kind,), names)

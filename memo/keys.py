@@ -181,6 +181,10 @@ class Keys:
 
         self._gapless = self._without_gaps()
 
+    def of(self, args: tuple[Any, ...]) -> Any:
+        """The key of a positional call, which may turn out to have no hash; else as `make`."""
+        return args if _len(args) == self._exactly else self.make(args, {})
+
     def make(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The key of the call `f(*args, **kwargs)`.
 

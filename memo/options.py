@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .backends.memory import check_bound
 from .backends.resolve import adopt
@@ -21,8 +20,7 @@ __all__ = ["DEFAULT_MAXSIZE", "InForce", "Options"]
 DEFAULT_MAXSIZE: Final = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(NamedTuple):
     """What a cache is to be like; see `memo.cached` for what each option means."""
 
     backend: Any
@@ -127,8 +125,7 @@ class Options:
         return InForce(policy, Freshness.of(**self.lifetime, keep_stale=keep), store, timer)
 
 
-@dataclass(frozen=True, slots=True)
-class InForce:
+class InForce(NamedTuple):
     """What of a cache's options depends on how the program is configured.
 
     `store` is None for a private memory.

@@ -7,7 +7,6 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sized
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -63,6 +62,8 @@ def prewarm(
                 counts[done] += 1
                 total_done = sum(counts.values())
             step(total_done)
+
+    from concurrent.futures import ThreadPoolExecutor
 
     with (
         _shown(function.__name__, total, progress) as step,

@@ -20,7 +20,7 @@ from .forking import ForkableLock
 from .keys import Keys, NotAccepted
 from .options import InForce, Options
 from .receivers import Receivers
-from .turns import AsyncTurn, Turn
+from .turns import AsyncTurn, PlainTurn, Turn
 
 __all__ = ["KeylessError", "Site", "reset"]
 
@@ -254,9 +254,11 @@ class Site:
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A turn for the call; None where the function is to be called without one."""
-        if not self._start():
+        # Once started, what stands before this path asks whether caching is on.
+        if not self._started and not self._start():
             return None
-        return self._turn(self.core, self.keys, args, kwargs, args)
+        core = self.core if self._core is None else self._core
+        return self._turn(core, self.keys, args, kwargs, args)
 
     def open_method(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The same for a call whose first argument may be the receiver of a method."""
@@ -276,6 +278,13 @@ class Site:
         args: tuple[Any, ...],
     ) -> Any:
         flow: Flow
+        if core.plain and core.rules.standby is None:
+            try:
+                plain = PlainTurn(core, keys.make(keyed, kwargs) if kwargs else keys.of(keyed))
+                if plain.take_off():
+                    return plain
+            except Exception:  # noqa: S110 - found again below
+                pass
         try:
             key = keys.make(keyed, kwargs)
         except NotAccepted:

@@ -11,19 +11,20 @@ import asyncio
 import contextvars
 import functools
 from collections.abc import Callable
-from typing import Any
+from time import perf_counter
+from typing import Any, Final
 
 from . import flow as flows
 from .background import Job, background
 from .core import AsyncCore, SyncCore
 from .drive import advance, advance_async
-from .entry import ABSENT, USED_UP, Raised
+from .entry import ABSENT, FOREVER, USED_UP, Raised
 from .errors import CacheError, OperationFailed
 from .flights import ANEW, AsyncFlight, AsyncFlights, Flight, Flights
 from .flow import Flow
 from .steps import Followed, Join, Load, Refresh, Refusal
 
-__all__ = ["AsyncTurn", "Turn"]
+__all__ = ["AsyncTurn", "PlainTurn", "Turn"]
 
 
 class _Turn:
@@ -213,6 +214,102 @@ class Turn(_Turn):
                 return Followed(result)
         self.flight = flights.lead(key, self)
         return self.flight  # type: ignore[no-any-return]
+
+
+class PlainTurn:
+    """A call with nothing to decide (see `flows.plain`).
+
+    To its caller it is a `Turn` that is not answered. Where something goes wrong, the flow that it
+    stands for takes over.
+    """
+
+    __slots__ = ("__weakref__", "core", "flight", "key", "started")
+
+    answered: Final = False
+    answer: Final = None
+
+    def __init__(self, core: Any, key: Any) -> None:
+        self.core = core
+        self.key = key
+
+    def take_off(self) -> bool:
+        """Lead the load of the key; False where there may be something to decide."""
+        core: Any = self.core
+        flying = False
+        try:
+            self.flight, flying = core.flights.join(self.key, self)
+            if not flying:
+                return False
+            node = core.memory.peek(self.key)
+            if node is not None:
+                if core.rules.timer() < node.expires:
+                    return False
+                core.stats.expirations += 1
+            core.stats.misses += 1
+            self.started = perf_counter()
+            flying = False
+        except Exception:
+            return False  # the flow finds out what is wrong
+        else:
+            return True
+        finally:
+            if flying:
+                core.flights.land(self.flight, ANEW)
+
+    def loaded(self, value: Any) -> Any:
+        """The function has returned `value`; returns the caller's answer."""
+        core, flight = self.core, self.flight
+        stats, rules = core.stats, core.rules
+        result = value
+        used_up = type(value) in USED_UP
+        try:
+            stats.loads += 1
+            took = perf_counter() - self.started
+            stats.load_time += took
+            stored = False
+            if not used_up:
+                ttl = rules.freshness.ttl
+                now = rules.timer()
+                try:
+                    expires = FOREVER if ttl is FOREVER else now + ttl
+                    evicted = core.memory.put(self.key, value, now, expires, flight)
+                    stats.evictions += evicted
+                    stored = True
+                except RecursionError:
+                    raise
+                except Exception:  # noqa: S110 - the flow finds out what is wrong
+                    pass
+            if not stored:
+                result = core.settle(flows.keep(self.key, value, rules, stats, flight))
+        except Exception as fault:
+            core.fault("memo itself", fault)
+        finally:
+            try:
+                core.flights.land(self.flight, ANEW if used_up else result)
+            except Exception as fault:
+                core.fault("looking a key up", fault)
+        if type(result) is Refusal:
+            raise result.error.with_traceback(None)
+        return result
+
+    def failed(self, error: BaseException) -> bool:
+        """The function has raised `error`, for which there is no answer in its place."""
+        stats = self.core.stats
+        result: Any = ANEW
+        try:
+            stats.loads += 1
+            stats.load_failures += 1
+            took = perf_counter() - self.started
+            stats.load_time += took
+            # A full stack, an interrupt and an exit are the leader's own.
+            if isinstance(error, Exception) and not isinstance(error, RecursionError):
+                result = Raised(error, error.__traceback__ and error.__traceback__.tb_next)
+        finally:
+            try:
+                self.core.flights.land(self.flight, result)
+            except Exception as fault:
+                self.core.fault("looking a key up", fault)
+        return False
 
 
 def refresh_behind(

@@ -36,6 +36,9 @@ class _Line:
         self.older: Any = self
 
 
+_NO_LINE: Final = (_Line((0.0, 0.0)), 0.0, 0.0)
+
+
 class Expiries:
     """The nodes of one store that will expire.
 
@@ -43,12 +46,14 @@ class Expiries:
     class alone; `newer` is None while it stands in no line.
     """
 
-    __slots__ = ("_lines", "_not_before")
+    __slots__ = ("_lines", "_recent", "not_before")
 
     def __init__(self) -> None:
         self._lines: dict[tuple[float, float], _Line] = {}
+        #: The line that was joined last, and how long what stands in it lives: at least, less than.
+        self._recent = _NO_LINE
         #: Moments before which a search is vain: for what has expired, for what is of no use.
-        self._not_before = [FOREVER, FOREVER]
+        self.not_before = [FOREVER, FOREVER]
 
     def add(self, node: Any) -> None:
         """Put `node` in line, unless it never expires."""
@@ -56,17 +61,29 @@ class Expiries:
             node.newer = node.older = None
             return
         created = node.created
-        shortest = (_floor(node.expires - created), _floor(node.kept_until - created))
-        line = self._lines.get(shortest)
-        if line is None:
-            line = self._lines[shortest] = _Line(shortest)
+        lifetime = node.expires - created
+        recent = self._recent
+        if node.kept_until is node.expires and recent[1] <= lifetime < recent[2]:
+            line = recent[0]
+        else:
+            line = self._line(lifetime, node.kept_until - created)
         last = line.older
         if last is line:
             for dead in (0, 1):
-                self._not_before[dead] = min(self._not_before[dead], created + shortest[dead])
+                first = created + line.shortest[dead]
+                self.not_before[dead] = min(self.not_before[dead], first)
         node.older = last
         node.newer = line
         last.newer = line.older = node
+
+    def _line(self, lifetime: float, kept: float) -> _Line:
+        shortest = (_floor(lifetime), _floor(kept))
+        line = self._lines.get(shortest)
+        if line is None:
+            line = self._lines[shortest] = _Line(shortest)
+        if lifetime == kept:
+            self._recent = (line, shortest[0], _above(lifetime))
+        return line
 
     @staticmethod
     def discard(node: Any) -> None:
@@ -81,13 +98,14 @@ class Expiries:
 
     def first(self, now: float, *, dead: bool) -> Any:
         """A node that has expired by `now`, or None; with `dead`, one of no use to anyone."""
-        if now < self._not_before[dead]:
+        if now < self.not_before[dead]:
             return None
         not_before = FOREVER
         for name, line in list(self._lines.items()):
             node = line.newer
             if node is line:
                 del self._lines[name]
+                self._recent = _NO_LINE
                 continue
             for _ in range(_LOOKS):
                 if node is line:
@@ -101,13 +119,20 @@ class Expiries:
                     return node
                 not_before = min(not_before, over)
                 node = node.newer
-        self._not_before[dead] = not_before
+        self.not_before[dead] = not_before
         return None
 
     def clear(self) -> None:
         """Let all nodes go."""
         self._lines.clear()
-        self._not_before = [FOREVER, FOREVER]
+        self._recent = _NO_LINE
+        self.not_before = [FOREVER, FOREVER]
+
+
+def _above(seconds: float) -> float:
+    """The least that `_floor` rounds down to more than it does `seconds`."""
+    fraction, exponent = math.frexp(seconds)
+    return math.ldexp((int(fraction * _STEPS) + 1) / _STEPS, exponent)
 
 
 def _floor(seconds: float) -> float:

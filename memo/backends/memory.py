@@ -39,8 +39,11 @@ def _held_type(node_type: type[Node]) -> type[Any]:
     known = _held_types.get(node_type.__qualname__)
     if known is not None and known.__base__ is node_type:
         return known
-    slots = ("answers_until", "created", "expires", "kept_until", "newer", "older", "tags")
-    made = type("Held", (node_type,), {"__slots__": slots, "__module__": __name__})
+    slots = ("answers_until", "created", "expires", "kept_until", "newer", "older")
+    # Few entries have tags: those that have are of a subclass, and others do without the slot.
+    names = {"__slots__": slots, "__module__": __name__, "tags": ()}
+    made: type[Any] = type("Held", (node_type,), names)
+    made.tagged = type("Tagged", (made,), {"__slots__": ("tags",), "__module__": __name__})
     _held_types[node_type.__qualname__] = made
     return made
 
@@ -90,6 +93,11 @@ class Memory:
         self.peek: Callable[[Any], Any] = self._store.table.get
         mend_after_fork(self)
 
+    @property
+    def fits_all(self) -> bool:
+        """Whether there is, or can be made, room for any one value."""
+        return self._getsizeof is None and not self._refuses and self._bound >= 1
+
     def read(self, key: Any, /) -> Entry | None:
         """The entry under `key`, expired or not, or None."""
         node: Any = self.peek(key)
@@ -136,6 +144,32 @@ class Memory:
             finally:
                 gone += self._take_gone()
 
+    def put(self, key: Any, value: Any, created: float, expires: float, unless: Watch) -> int:
+        """As `write` of such an entry, where the value is no `Raised` and `fits_all` holds."""
+        gone: list[Any] = []  # and `victims`, which are let go of outside the lock, too
+        with self._lock:
+            if unless.superseded:
+                return 0
+            try:
+                node = self.peek(key)
+                if node is not None or created >= self._expiries.not_before[True]:
+                    entry = Entry(value, created, expires, expires)
+                    return self._write(node, key, entry, 1, expires)
+                node = self._held(key, value)
+                node.created = created
+                node.expires = node.kept_until = node.answers_until = expires
+                victims = self._store.insert(node)
+                self._expiries.add(node)
+                for victim in victims:
+                    Expiries.discard(victim)
+                return victims.__len__()  # by method: `len` itself may be cached
+            except BaseException:
+                self._reset()  # as in `write`
+                raise
+            finally:
+                if self._gone:
+                    gone += self._take_gone()
+
     def _write(self, node: Any, key: Any, entry: Entry, size: float, answers_until: float) -> int:
         if size > self._bound:
             if node is not None:
@@ -144,7 +178,7 @@ class Memory:
         if node is not None:
             Expiries.discard(node)  # its old expiry does not count any more
         self._make_room(size - (0 if node is None else node.size), key, node, entry.created)
-        if node is not None and answers_until == -math.inf:
+        if node is not None and (answers_until == -math.inf or entry.tags or node.tags):
             # A reader between two looks at the old node must not find the new value in it.
             self._remove(node)
             node = None
@@ -152,13 +186,15 @@ class Memory:
             # The value first: a reader who sees the new deadline must not get the old value.
             self._gone.append(node.value)
             node.value = entry.value
-            _, node.created, node.expires, node.kept_until, node.tags = entry
+            _, node.created, node.expires, node.kept_until, _ = entry
             node.answers_until = answers_until
             self._expiries.add(node)
             victims = self._store.resize(node, size)
         else:
-            node = self._held(key, entry.value, size)
-            _, node.created, node.expires, node.kept_until, node.tags = entry
+            node = (self._held.tagged if entry.tags else self._held)(key, entry.value, size)
+            _, node.created, node.expires, node.kept_until, _ = entry
+            if entry.tags:
+                node.tags = entry.tags
             node.answers_until = answers_until
             victims = self._store.insert(node)
             self._expiries.add(node)
