@@ -120,6 +120,7 @@ class OperationFailed(CacheError):
         key: the key concerned, if there was one.
         backend: the name of the backend concerned, if there was one.
         value: the function's result where it had been computed already, else None.
+        codec: the store itself is well: what it holds, or was given, cannot be decoded or encoded.
     """
 
     __match_args__ = ("reason",)
@@ -132,6 +133,7 @@ class OperationFailed(CacheError):
         key: Any = None,
         backend: str | None = None,
         value: Any = None,
+        codec: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -139,6 +141,7 @@ class OperationFailed(CacheError):
         self.key = key
         self.backend = backend
         self.value = value
+        self.codec = codec
 
     def __str__(self) -> str:
         what = f"cache {self.operation} failed" if self.operation else "cache operation failed"

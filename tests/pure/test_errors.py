@@ -15,6 +15,7 @@ ERRORS = [
     Expired("k", value=[1], age=2.5),
     Full("k", value=3, too_large=True),
     OperationFailed("down", operation="read", key="k", backend="redis", value=4),
+    OperationFailed("cut short", operation="read", key="k", codec=True),
 ]
 
 
@@ -37,7 +38,7 @@ def test_errors_match_by_position():
                 found.append(key)
             case OperationFailed(reason):
                 found.append(reason)
-    assert found == ["k", "k", "k", "down"]
+    assert found == ["k", "k", "k", "down", "cut short"]
     assert all(isinstance(error, CacheError) for error in ERRORS)
 
 
@@ -57,6 +58,15 @@ def test_errors_read_as_one_clear_sentence(error, text):
     """What happened, where, to which key, and why."""
     assert text in str(error)
     assert "\n" not in str(error)
+
+
+def test_a_codecs_error_tells_itself_from_a_stores():
+    """Unless it is said, the store has failed; a twin says what the original says."""
+    assert OperationFailed("down").codec is False
+    error = OperationFailed("cut short", codec=True)
+    assert error.codec is True
+    assert twin(error).codec is True
+    assert str(error) == "cache operation failed: cut short"
 
 
 def test_a_sentence_is_short_whatever_the_key():
