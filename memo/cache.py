@@ -33,11 +33,20 @@ C = TypeVar("C", bound=Core)
 R = TypeVar("R")
 
 
-def build(kind: type[C], options: Options, in_force: InForce, *, name: str, scope: Any) -> C:
+def build(
+    kind: type[C],
+    options: Options,
+    in_force: InForce,
+    *,
+    name: str,
+    scope: Any,
+    annotation: Any = ABSENT,
+) -> C:
     """The parts of a cache that `options` describe, as they are in force.
 
     Args:
         scope: what its keys begin with on a store that is not its alone.
+        annotation: the type of its values, where that is known.
 
     Raises:
         TypeError: a cache of blocking calls over an async backend.
@@ -55,6 +64,9 @@ def build(kind: type[C], options: Options, in_force: InForce, *, name: str, scop
     else:
         if kind is SyncCore:
             refuse_async(store, name)
+        else:
+            store = getattr(store, "twin", store)
+        store = _encoding(store, options, timer, annotation)
         if in_force.policy.may_serve_stale("failed"):
             held = Memory(DEFAULT_MAXSIZE, timer=timer)
     rules = Rules(
@@ -73,6 +85,16 @@ def build(kind: type[C], options: Options, in_force: InForce, *, name: str, scop
         copy=options.copy,
         single_flight=options.single_flight,
     )
+
+
+def _encoding(store: Any, options: Options, timer: Callable[[], float], annotation: Any) -> Any:
+    """`store`, encoding values as `options` say; itself where it keeps the values as they are."""
+    using = getattr(store, "using", None)
+    if using is None:
+        return store
+    from .serializers import codec_of
+
+    return using(codec_of(options.serializer, annotation), timer)
 
 
 def refuse_async(backend: Any, name: str) -> None:
@@ -108,6 +130,7 @@ class _Face:
         jitter: float = 0,
         should_cache: Callable[[Any], object] | None = None,
         cache_exceptions: Mapping[type[BaseException], Duration] | None = None,
+        serializer: Any = None,
         copy: Callable[[Any], Any] | None = None,
         single_flight: bool = True,
         timer: Callable[[], float] | None = None,
@@ -127,6 +150,7 @@ class _Face:
             jitter=jitter,
             should_cache=should_cache,
             cache_exceptions=cache_exceptions,
+            serializer=serializer,
             copy=copy,
             single_flight=single_flight,
             timer=timer,

@@ -6,13 +6,14 @@ fast path is registered here, and when something is switched all of them are tol
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from .backends.resolve import adopt
 from .entry import ABSENT
@@ -20,14 +21,18 @@ from .errors import shown
 from .forking import ForkableLock
 from .policy import Policy
 
-__all__ = ["bypass", "bypassed", "configure", "configured", "defaults", "enter_fast_path"]
-__all__ += ["restore", "warn_once"]
+__all__ = ["VARIABLE", "bypass", "bypassed", "configure", "configured", "default_backend"]
+__all__ += ["defaults", "enter_fast_path", "restore", "warn_once"]
+
+#: The environment variable with the URL of the default backend.
+VARIABLE: Final = "MEMO_BACKEND"
 
 
 class _Defaults:
     """What `configure` has set."""
 
-    backend: Any = None
+    #: ABSENT: what the environment says.
+    backend: Any = ABSENT
     policy: Policy | None = None
     enabled: bool = True
     #: The clock of private memories whose function has none of its own; set by tests.
@@ -69,8 +74,9 @@ def configure(
     """Set what holds for all caches of this program that do not say otherwise themselves.
 
     Args:
-        backend: the backend of cached functions written without one; None: a private memory each.
-            A function takes it up when it is first used.
+        backend: the backend of cached functions written without one, or its URL; None or
+            "memory://": a private memory each. A function takes it up when it is first used. Until
+            this is set, the environment variable MEMO_BACKEND is asked for a URL.
         policy: the policy of caches written without one; None: `Policy.absorb()`. Also taken up at
             first use.
         enabled: False switches all cached functions off, at once: calls go to the function.
@@ -83,7 +89,7 @@ def configure(
     if enabled is not ABSENT and not isinstance(enabled, bool):
         raise TypeError(f"enabled={shown(enabled)}: takes True or False")
     if backend is not ABSENT:
-        defaults.backend = None if backend is None else adopt(backend)
+        defaults.backend = _adopted(backend)
     if policy is not ABSENT:
         defaults.policy = policy
     if enabled is not ABSENT:
@@ -91,6 +97,28 @@ def configure(
             defaults.enabled = enabled
             if not enabled:
                 _slow_all()
+
+
+def _adopted(backend: Any) -> Any:
+    """The default backend that `backend` is or names; None: a private memory each."""
+    return None if backend is None or backend == "memory://" else adopt(backend)
+
+
+def default_backend() -> Any:
+    """The backend of functions written without one; None: a private memory each.
+
+    Raises:
+        TypeError, ValueError, ImportError: MEMO_BACKEND names none that can be had.
+    """
+    if defaults.backend is not ABSENT:
+        return defaults.backend
+    url = os.environ.get(VARIABLE)
+    if not url:
+        return None
+    try:
+        return _adopted(url)
+    except (ImportError, TypeError, ValueError) as error:
+        raise type(error)(f"{VARIABLE}: {error}") from error
 
 
 def configured() -> dict[str, Any]:

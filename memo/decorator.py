@@ -63,6 +63,7 @@ class _Options(TypedDict, total=False):
     jitter: float
     should_cache: Callable[[Any], object] | None
     cache_exceptions: Mapping[type[BaseException], Duration] | None
+    serializer: Any
     copy: Callable[[Any], Any] | None
     single_flight: bool
     timer: Callable[[], float] | None
@@ -79,8 +80,10 @@ class _Cached:
             function of the value giving one of these. None: for ever.
         maxsize: the most entries kept, 1024 unless said otherwise; with `getsizeof` the largest
             sum of sizes. None: no bound; 0: nothing is ever stored. Of a method: per instance.
-        backend: where entries are kept: a backend, a `cachetools.Cache` or a mutable mapping.
-            None: a memory of the function's own.
+        backend: where entries are kept: a backend, its URL ("sqlite:///cache.db",
+            "redis://localhost:6379/0", "memcached://localhost"), a `cachetools.Cache` or a mutable
+            mapping. None: what `configure` or MEMO_BACKEND says, else a memory of the function's
+            own.
         policy: what is done about each cache error (`Policy`). None: `Policy.absorb()`.
         key: makes the key from the call's arguments, the receiver of a method included.
         ignore: names of parameters that do not count for the key.
@@ -97,11 +100,16 @@ class _Cached:
         jitter: up to this fraction of the ttl is taken off at random.
         should_cache: whether a value is to be stored.
         cache_exceptions: exception types that are remembered, each with its lifetime.
+        serializer: how values become bytes on a backend that keeps bytes: "msgpack" (the default),
+            "json", "pickle" (signed, with a secret), a `memo.serializers.Codec`, or an object with
+            `dumps` and `loads`.
         copy: applied to each value handed out, for callers that change what they get.
         single_flight: whether calls wait for a running call with the same key.
         timer: gives seconds; the clock of all of the above. None: monotonic time.
-        name: what messages call the function.
-        version: changes the function's identity on a store it shares with others.
+        name: what messages call the function, and on shared backends its identity within its
+            module; lambdas and functions within functions need one there.
+        version: changes the function's identity on a store it shares with others; on shared
+            backends text or a whole number.
 
     Raises:
         TypeError, ValueError: an option that cannot be; the message names it, its value, and
@@ -144,6 +152,7 @@ class _Cached:
         jitter: float = 0,
         should_cache: Callable[[Any], object] | None = None,
         cache_exceptions: Mapping[type[BaseException], Duration] | None = None,
+        serializer: Any = None,
         copy: Callable[[Any], Any] | None = None,
         single_flight: bool = True,
         timer: Callable[[], float] | None = None,
@@ -164,6 +173,7 @@ class _Cached:
             jitter=jitter,
             should_cache=should_cache,
             cache_exceptions=cache_exceptions,
+            serializer=serializer,
             copy=copy,
             single_flight=single_flight,
             timer=timer,

@@ -395,9 +395,12 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
         self._self_clear(ABSENT)
 
     def _self_clear(self, receiver: Any) -> None:
-        for core in _cleared(self._self_site, receiver):
+        cores = _cleared(self._self_site, receiver)
+        for core in cores:
             core.flights.supersede_all()
+        for core in _stores_of(self._self_site, cores):
             core.run(flows.clear(core.rules, core.stats))
+        for core in cores:
             core.stats.reset()
 
     def _self_flow(
@@ -521,9 +524,12 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
         await self._self_clear(ABSENT)
 
     async def _self_clear(self, receiver: Any) -> None:
-        for core in _cleared(self._self_site, receiver):
+        cores = _cleared(self._self_site, receiver)
+        for core in cores:
             core.flights.supersede_all()
+        for core in _stores_of(self._self_site, cores):
             await core.run(flows.clear(core.rules, core.stats))
+        for core in cores:
             core.stats.reset()
 
 
@@ -543,10 +549,26 @@ def _located(
 
 
 def _cleared(site: Site, receiver: Any) -> list[Any]:
+    """The caches that are to be cleared.
+
+    Raises:
+        TypeError: `receiver` has no entries of its own that could be told from others'.
+    """
     if receiver is not ABSENT and site.has_receivers:
-        return [site.receivers.cache_of(receiver)]
+        cache = site.receivers.cache_of(receiver)
+        if site.is_shared:
+            raise TypeError(
+                f"{site.name}.cache_clear: on a shared backend it clears the entries of all "
+                "instances, so call it on the class; invalidate(...) drops single ones"
+            )
+        return [cache]
     site.receivers.past.reset()
     return site.cores()
+
+
+def _stores_of(site: Site, cores: list[Any]) -> list[Any]:
+    """Those of `cores` that are to be cleared; on a shared store one has the entries of all."""
+    return cores[:1] if site.is_shared else cores
 
 
 def binding(kind: Any, site: Site) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from .backends.memory import check_bound
 from .backends.resolve import adopt
-from .configuration import defaults, warn_once
+from .configuration import default_backend, defaults, warn_once
 from .entry import ABSENT, FOREVER
 from .errors import shown
 from .eviction import DEFAULT
@@ -30,6 +30,7 @@ class Options(NamedTuple):
     getsizeof: Callable[[Any], float] | None
     policy: Policy | None
     should_cache: Callable[[Any], object] | None
+    serializer: Any
     copy: Callable[[Any], Any] | None
     single_flight: bool
     timer: Callable[[], float] | None
@@ -51,6 +52,7 @@ class Options(NamedTuple):
         jitter: float = 0,
         should_cache: Callable[[Any], object] | None = None,
         cache_exceptions: Mapping[type[BaseException], Duration] | None = None,
+        serializer: Any = None,
         copy: Callable[[Any], Any] | None = None,
         single_flight: bool = True,
         timer: Callable[[], float] | None = None,
@@ -87,6 +89,7 @@ class Options(NamedTuple):
         if not isinstance(single_flight, bool):
             raise TypeError(f"single_flight={shown(single_flight)}: takes True or False")
 
+        _check_serializer(serializer, backend)
         lifetime: dict[str, Any] = {
             "ttl": ttl,
             "stale_while_revalidate": stale_while_revalidate,
@@ -104,25 +107,54 @@ class Options(NamedTuple):
             getsizeof=getsizeof,
             policy=policy,
             should_cache=should_cache,
+            serializer=serializer,
             copy=copy,
             single_flight=single_flight,
             timer=timer,
             lifetime=lifetime,
         )
 
-    def in_force(self, name: str) -> InForce:
-        """These options, with what is configured at present where they leave something open."""
+    def in_force(self, name: str, *, private: bool = False) -> InForce:
+        """These options, with what is configured at present where they leave something open.
+
+        `private`: in a memory of the cache's own, whatever backend is configured.
+        """
         policy = self.policy or defaults.policy or Policy.absorb()
         keep = FOREVER if policy.may_serve_stale("expired") else 0.0
         store = self.backend
         timer = self.timer
-        if store is None:
-            store = defaults.backend
-            timer = timer or defaults.timer
+        if store is None and not private:
+            store = default_backend()
             if store is not None and self.maxsize_written and self.maxsize != 0:
                 warn_once(f"{name}: the configured backend bounds itself; maxsize is ignored")
+        if self.backend is None:
+            timer = timer or defaults.timer
         timer = timer or getattr(store, "timer", None) or time.monotonic
         return InForce(policy, Freshness.of(**self.lifetime, keep_stale=keep), store, timer)
+
+
+#: The names that `serializer` takes.
+_SERIALIZERS: Final = ("msgpack", "json", "pickle")
+
+
+def _check_serializer(serializer: Any, backend: Any) -> None:
+    if serializer is None:
+        return
+    if not (
+        serializer in _SERIALIZERS
+        if isinstance(serializer, str)
+        else all(callable(getattr(serializer, name, None)) for name in ("dumps", "loads"))
+        or all(callable(getattr(serializer, name, None)) for name in ("encode", "decode"))
+    ):
+        raise ValueError(
+            f"serializer={shown(serializer)}: takes {', '.join(map(repr, _SERIALIZERS))}, "
+            "a memo.serializers.Codec, or an object with dumps and loads"
+        )
+    if backend is not None and not hasattr(backend, "using"):
+        raise ValueError(
+            f"serializer={shown(serializer)} beside backend={shown(backend)}: it keeps the values "
+            "themselves, and serializes none"
+        )
 
 
 class InForce(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import typing
 import weakref
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Protocol
@@ -12,14 +13,16 @@ from . import flow as flows
 from . import paths
 from .backends.resolve import adopt
 from .cache import build, refuse_async, unusable_key
-from .configuration import bypassed, enter_fast_path
+from .configuration import bypassed, enter_fast_path, warn_once
 from .core import AsyncCore, SyncCore
-from .errors import OperationFailed
+from .entry import ABSENT
+from .errors import OperationFailed, shown
 from .flow import Flow
 from .forking import ForkableLock
 from .keys import Keys, NotAccepted
 from .options import InForce, Options
 from .receivers import Receivers
+from .scopes import Scope, name_of_function, scope_of, shared_scope
 from .turns import AsyncTurn, PlainTurn, Turn
 
 __all__ = ["KeylessError", "Site", "reset"]
@@ -75,13 +78,18 @@ class Site:
         #: which stand around `function`.
         self.binding = {classmethod: "class", staticmethod: "static"}.get(type(func), "plain")
         self.function = func.__func__ if self.binding != "plain" else func
-        self.name = name or _name(self.function)
+        self.name = name or name_of_function(self.function)
         self.is_async = _is_async(self.function, self.name)
         self.options = options
         signature = _signature(self.function)
         self.keys = Keys(signature, typed=typed, ignore=ignore, key=key)
         self.method_keys = self.keys
-        self.scope = _scope(self.function, self.name, version)
+        self.scope = scope_of(self.function, self.name, version)
+        #: What the keys begin with on a store that other processes use too: raises where there is
+        #: nothing that would do.
+        self._shared_scope = functools.partial(shared_scope, self.function, name, version)
+        if is_shared(options.backend):
+            self._shared_scope()
         self.receivers = self._receivers()
         self.quick = self.receivers.quick
         #: Whether a first argument may be a receiver with a cache of its own. With `key=` the
@@ -114,6 +122,7 @@ class Site:
             for choice in options.policy.fallbacks() if options.policy is not None else ():
                 refuse_async(adopt(choice.backend), self.name)
         self._lock = ForkableLock()
+        self.is_shared = False
         self._core: Any = None
         self._in_force: InForce | None = None
         self._started = False
@@ -239,12 +248,37 @@ class Site:
         with _in_use_lock.lock:
             _in_use.add(self)
         kind = AsyncCore if self.is_async else SyncCore
-        scope = _Scope(self.name) if own else self.scope
         if self._in_force is None:
-            self._in_force = self.options.in_force(self.name)
-        core = build(kind, self.options, self._in_force, name=self.name, scope=scope)
+            self._in_force = self._now_in_force()
+        self.is_shared = is_shared(self._in_force.store)
+        if self.is_shared:
+            scope: Any = self._shared_scope()
+        else:
+            scope = Scope(self.name) if own else self.scope
+        core = build(
+            kind,
+            self.options,
+            self._in_force,
+            name=self.name,
+            scope=scope,
+            annotation=_returned(self.function),
+        )
+        if self.is_shared and own:
+            core.flights = self.core.flights  # receivers that are equal elsewhere are so here
         core.look_up(self.method_keys if own else self.keys)
         return core
+
+    def _now_in_force(self) -> InForce:
+        in_force = self.options.in_force(self.name)
+        if self.options.backend is None and is_shared(in_force.store):
+            try:
+                self._shared_scope()
+            except ValueError as error:
+                warn_once(
+                    f"{self.name} is cached in memory, not on the configured backend: {error}"
+                )
+                return self.options.in_force(self.name, private=True)
+        return in_force
 
     def cores(self) -> list[Any]:
         """Every cache of this function's that is alive."""
@@ -266,7 +300,7 @@ class Site:
             return None
         if args and args[0] in self.receivers:
             core = self.receivers.cache_of(args[0])
-            return self._turn(core, self.method_keys, args[1:], kwargs, args)
+            return self._turn(core, self.method_keys, args[1:], kwargs, args, receiver=args[0])
         return self._turn(self.core, self.keys, args, kwargs, args)
 
     def _turn(
@@ -276,6 +310,8 @@ class Site:
         keyed: tuple[Any, ...],
         kwargs: dict[str, Any],
         args: tuple[Any, ...],
+        *,
+        receiver: Any = ABSENT,
     ) -> Any:
         flow: Flow
         if core.plain and core.rules.standby is None:
@@ -286,7 +322,9 @@ class Site:
             except Exception:  # noqa: S110 - found again below
                 pass
         try:
-            key = keys.make(keyed, kwargs)
+            key = self._located(core, keys.make(keyed, kwargs), receiver)
+        except _UnkeyedReceiver:
+            raise
         except NotAccepted:
             core.stats.misses += 1
             return None
@@ -294,8 +332,6 @@ class Site:
             key = None
             flow = flows.unkeyed(_keyless(fault), core.rules, core.stats)
         else:
-            if core.scope is not None:
-                key = (core.scope, key)
             flow = flows.call(key, core.rules, core.stats)
         if self.is_async:
             turn = AsyncTurn(core, key, flow, self.function, args, kwargs)
@@ -318,9 +354,10 @@ class Site:
             TypeError: the arguments do not fit, or a method's receiver is missing.
             OperationFailed: they cannot be a key.
         """
-        core, keys, keyed = self.core, self.keys, args
+        core, keys, keyed, receiver = self.core, self.keys, args, ABSENT
         if self.has_receivers:
             if args and args[0] in self.receivers:
+                receiver = args[0]
                 core, keys, keyed = (
                     self.receivers.cache_of(args[0]),
                     self.method_keys,
@@ -333,12 +370,38 @@ class Site:
                     " outermost)"
                 )
         try:
-            key = keys.make(keyed, kwargs)
+            key = self._located(core, keys.make(keyed, kwargs), receiver)
+        except _UnkeyedReceiver:
+            raise
         except NotAccepted as misfit:
             raise TypeError(f"{self.name}.{handle}: {self._misfit(args, kwargs, misfit)}") from None
         except Exception as fault:
             raise KeylessError(core, _keyless(fault)) from None
-        return core, key if core.scope is None else (core.scope, key)
+        return core, key
+
+    def _located(self, core: Any, key: Any, receiver: Any) -> Any:
+        """`key` as the store of `core` has it.
+
+        Raises:
+            TypeError: `receiver` is to be told apart from others on a shared store, and cannot be.
+            OperationFailed: its own `__cache_key__` failed.
+        """
+        if core.scope is None:
+            return key
+        if receiver is not ABSENT and self.is_shared:
+            from .canonical import key_text
+
+            try:
+                key = (key_text("", receiver), key)
+            except OperationFailed as error:
+                if error.__cause__ is not None:
+                    raise
+                raise _UnkeyedReceiver(
+                    f"{self.name}: {shown(receiver)} cannot be told from other instances on a "
+                    "shared backend; give its class __cache_key__(), or say with key= what tells "
+                    "calls apart"
+                ) from None
+        return (core.scope, key)
 
 
 #: The sites that have a cache.
@@ -364,55 +427,30 @@ class KeylessError(Exception):
         self.error = error
 
 
-class _Scope:
-    """Tells the entries of one receiver from those of others in a store they share."""
-
-    __slots__ = ("__weakref__", "name")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"<{self.name}>"
-
-
-#: One scope for each function and version, so that decorating a function twice is one cache.
-_scopes: weakref.WeakValueDictionary[tuple[int, str], _VersionScope] = weakref.WeakValueDictionary()
-
-
-class _VersionScope(_Scope):
-    __slots__ = ("function",)
-
-    def __init__(self, name: str, function: Any) -> None:
-        super().__init__(name)
-        self.function = function
-
-
-def _scope(function: Any, name: str, version: Any) -> Any:
-    """What the keys of `function` begin with where others' keys are beside them: its identity."""
-    if version is not None:
-        name = f"{name} version {version!r}"
-    mark = (id(function), repr(version))
-    scope = _scopes.get(mark)
-    if scope is None or scope.function is not function:
-        scope = _scopes[mark] = _VersionScope(name, function)
-    return scope
+class _UnkeyedReceiver(TypeError):
+    """An instance that has no stable text, on a store where it needs one."""
 
 
 def _keyless(fault: Exception) -> OperationFailed:
+    if isinstance(fault, OperationFailed):
+        return fault
     error = unusable_key(fault)
     error.__cause__ = fault
     return error
 
 
-def _name(function: Any) -> str:
-    for attribute in ("__qualname__", "__name__"):
-        name = getattr(function, attribute, None)
-        if isinstance(name, str):
-            return name
-    if isinstance(function, functools.partial):
-        return f"partial({_name(function.func)})"
-    return type(function).__qualname__
+def is_shared(backend: Any) -> bool:
+    """Whether other processes see what `backend` keeps."""
+    return bool(getattr(backend, "shared", False))
+
+
+def _returned(function: Any) -> Any:
+    """What `function` says that it returns, or ABSENT."""
+    try:
+        hints = typing.get_type_hints(function)
+    except Exception:
+        return ABSENT  # names that only a type checker sees
+    return hints.get("return", ABSENT)
 
 
 def _signature(function: Any) -> inspect.Signature | None:

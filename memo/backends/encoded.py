@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final, Self
 
 from ..canonical import key_text, namespace_text, scope_text
@@ -56,11 +56,13 @@ class _Encoded:
         #: The backend that this is a view of, or itself.
         self.origin: Any = self
 
-    def using(self, codec: Codec) -> Self:
-        """The same backend, by which values are encoded with `codec`."""
+    def using(self, codec: Codec, timer: Callable[[], float] | None = None) -> Self:
+        """The same backend, by which values are encoded with `codec`, and time is `timer`'s."""
         view = copy.copy(self)
         view.codec = codec
         view.origin = self.origin
+        if timer is not None:
+            view.timer = timer
         return view
 
     def _name(self, key: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..entry import Entry
 
-__all__ = ["Null"]
+__all__ = ["Null", "from_url"]
 
 
 class Null:
@@ -35,3 +35,14 @@ class Null:
 
     def __repr__(self) -> str:
         return "<Null>"
+
+
+def from_url(url: str) -> Null:
+    """The backend that `null://` names.
+
+    Raises:
+        ValueError: there is more to the URL.
+    """
+    if url != "null://":
+        raise ValueError(f"backend={url!r}: null:// takes nothing more")
+    return Null()

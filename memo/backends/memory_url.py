@@ -1,0 +1,27 @@
+"""Memories that a URL names."""
+
+from __future__ import annotations
+
+from .memory import Memory
+
+__all__ = ["from_url"]
+
+
+def _bound(text: str) -> float | None:
+    return None if text == "none" else int(text)
+
+
+def from_url(url: str) -> Memory:
+    """The memory that `memory://` names; options in the query: `maxsize`, `eviction`.
+
+    Raises:
+        ValueError: a part of the URL that cannot be.
+    """
+    if url == "memory://":
+        return Memory()
+    from .urls import parts
+
+    found = parts(url, {"maxsize": _bound, "eviction": str})
+    if found.hosts or found.path:
+        raise ValueError(f"backend={url!r}: memory:// takes options only, as in ?maxsize=1000")
+    return Memory(**found.options)
