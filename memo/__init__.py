@@ -7,7 +7,7 @@ from .cache import AsyncCache, Cache
 from .configuration import bypass, configure
 from .decorator import cached
 from .entry import Entry, Outcome
-from .errors import CacheError, Expired, Full, Miss, OperationFailed
+from .errors import CacheError, Expired, Full, LoadTimeout, Miss, OperationFailed
 from .functions import AsyncCachedFunction, CachedFunction
 from .policy import CALL, EVICT, RAISE, SKIP, STALE, Policy, fallback, raise_as
 from .prewarm import Prewarmed
@@ -28,6 +28,7 @@ __all__ = [
     "Entry",
     "Expired",
     "Full",
+    "LoadTimeout",
     "Miss",
     "OperationFailed",
     "Outcome",

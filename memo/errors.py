@@ -17,7 +17,7 @@ import types
 from reprlib import Repr
 from typing import Any
 
-__all__ = ["CacheError", "Expired", "Full", "Miss", "OperationFailed"]
+__all__ = ["CacheError", "Expired", "Full", "LoadTimeout", "Miss", "OperationFailed"]
 
 _short = Repr()
 _short.maxstring = _short.maxother = 120
@@ -148,6 +148,29 @@ class OperationFailed(CacheError):
         where = f" on {self.backend}" if self.backend else ""
         which = "" if self.key is None else f" for key {shown(self.key)}"
         return f"{what}{where}{which}: {self.reason}"
+
+
+class LoadTimeout(TimeoutError):
+    """The function has given no value within `hard_timeout`; it goes on, and its value is stored.
+
+    Not a `CacheError`, and no policy is asked about it: the limit is the caller's own wish.
+
+    Attributes:
+        key: the key that is being loaded; None where the call has none.
+        seconds: how long was waited at most.
+    """
+
+    __match_args__ = ("key",)
+
+    def __init__(self, key: Any, seconds: float | None = None) -> None:
+        super().__init__(key)
+        self.key = key
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        after = "in time" if self.seconds is None else f"within {self.seconds:.3g} s"
+        which = "" if self.key is None else f" for key {shown(self.key)}"
+        return f"the function has given no value{which} {after}; it goes on behind"
 
 
 def twin(error: BaseException) -> BaseException:
