@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from .entry import FOREVER, Entry, Outcome, Raised
 from .errors import CacheError, OperationFailed, shown
 from .flights import AsyncFlights, Flights
 from .flow import Flow, Rules, plain
-from .guard import AsyncGuard, Guard
+from .guard import AsyncGuard, Budget, Guard
 from .keys import Keys
 from .stats import Stats
 from .steps import HELD, Absorb, Delete, Evict, Read, Refusal, Write
@@ -55,6 +56,8 @@ class Core:
         self.store = store
         self.scope = scope
         self.rules = rules
+        #: Seconds that one call may spend on its backends; None: no bound.
+        self.timeout: float | None = None
         self.held = held
         self.copy = copy
         self.single_flight = single_flight
@@ -143,6 +146,18 @@ class Core:
             except Exception as fault:
                 self.fault("remembering an entry", fault)
 
+    def _performer(self, budget: Budget | None) -> Callable[[Any], Any]:
+        """`perform` for all the steps of one flow; with a time of their own if need be."""
+        if budget is None:
+            if self.timeout is None:
+                return self.perform
+            budget = Budget(self.timeout)
+        return functools.partial(self.perform, budget=budget)
+
+    def perform(self, step: Any, budget: Budget | None = None) -> Any:
+        """Do what `step` says, for steps that concern the store."""
+        raise NotImplementedError
+
     def abandon(self) -> None:
         """Drop what is stored, as nobody will ask for it any more; where that is quick."""
         places = [(self.store, self.scope)]
@@ -176,71 +191,71 @@ class SyncCore(Core):
             and plain(self.rules)
         )
 
-    def perform(self, step: Any) -> Any:
+    def perform(self, step: Any, budget: Budget | None = None) -> Any:
         """Do what `step` says, for steps that concern the store."""
         kind = type(step)
         if kind is Read:
-            return self._read(step.key, step.backend)
+            return self._read(step.key, step.backend, budget)
         if kind is Write:
-            return self._write(step)
+            return self._write(step, budget)
         if kind is Absorb:
             return self.hear(step.error)
         if kind is Evict:
-            evicted = self.guard.evict(1)
+            evicted = self.guard.evict(1, budget)
             self.stats.evictions += evicted
             return evicted
         if kind is Delete:
-            return self._delete(step.key, step.backend)
-        return self._clear(step.backend)
+            return self._delete(step.key, step.backend, budget)
+        return self._clear(step.backend, budget)
 
-    def _read(self, key: Any, backend: Any) -> Entry | None:
+    def _read(self, key: Any, backend: Any, budget: Budget | None) -> Entry | None:
         if backend is None:
-            entry = self.guard.read(key)
+            entry = self.guard.read(key, budget)
             self._remember(key, entry)
             return entry
         if backend is HELD:
             return None if self.held is None else self.held.read(key)
-        return self._other(backend, Guard).read((self, key))
+        return self._other(backend, Guard).read((self, key), budget)
 
-    def _write(self, step: Write) -> None:
+    def _write(self, step: Write, budget: Budget | None) -> None:
         key, entry = step.key, step.entry
         if step.backend is not None:
-            self._other(step.backend, Guard).write((self, key), entry)
+            self._other(step.backend, Guard).write((self, key), entry, budget)
         elif self.memory is not None:
             until = self.answers_until(entry)
-            evicted = self.guard.write(key, entry, answers_until=until, unless=step.watch)
+            evicted = self.guard.write(key, entry, budget, answers_until=until, unless=step.watch)
             self.stats.evictions += evicted
         else:
             self._remember(key, entry)
-            evicted = self.guard.write(key, entry)
+            evicted = self.guard.write(key, entry, budget)
             self.stats.evictions += evicted
 
-    def _delete(self, key: Any, backend: Any) -> bool:
+    def _delete(self, key: Any, backend: Any, budget: Budget | None) -> bool:
         if backend is not None:
-            return self._other(backend, Guard).delete((self, key))
+            return self._other(backend, Guard).delete((self, key), budget)
         if self.held is not None:
             self.held.delete(key)
-        return self.guard.delete(key)
+        return self.guard.delete(key, budget)
 
-    def _clear(self, backend: Any) -> bool:
+    def _clear(self, backend: Any, budget: Budget | None) -> bool:
         if backend is not None:
-            return self._other(backend, Guard).clear()
+            return self._other(backend, Guard).clear(budget)
         if self.held is not None:
             self.held.clear()
-        return self.guard.clear()
+        return self.guard.clear(budget)
 
-    def run(self, flow: Flow) -> Any:
+    def run(self, flow: Flow, budget: Budget | None = None) -> Any:
         """Run a flow that needs no load; returns its result.
 
         Raises:
             CacheError, or what the policy's `raise_as` made of it; the function's own exception,
             where that is what is cached.
         """
-        return settled(self.settle(flow))
+        return settled(self.settle(flow, budget))
 
-    def settle(self, flow: Flow) -> Any:
+    def settle(self, flow: Flow, budget: Budget | None = None) -> Any:
         """Run a flow that needs no load; returns its result, refusals included."""
-        return advance(flow, None, self.perform)
+        return advance(flow, None, self._performer(budget))
 
 
 class AsyncCore(Core):
@@ -253,71 +268,73 @@ class AsyncCore(Core):
         #: Refreshes under way; a task that nothing refers to may vanish.
         self.refreshes: set[asyncio.Task[None]] = set()
 
-    async def perform(self, step: Any) -> Any:
+    async def perform(self, step: Any, budget: Budget | None = None) -> Any:
         """Do what `step` says, for steps that concern the store."""
         kind = type(step)
         if kind is Read:
-            return await self._read(step.key, step.backend)
+            return await self._read(step.key, step.backend, budget)
         if kind is Write:
-            return await self._write(step)
+            return await self._write(step, budget)
         if kind is Absorb:
             return self.hear(step.error)
         if kind is Evict:
-            evicted = await self.guard.evict(1)
+            evicted = await self.guard.evict(1, budget)
             self.stats.evictions += evicted
             return evicted
         if kind is Delete:
-            return await self._delete(step.key, step.backend)
-        return await self._clear(step.backend)
+            return await self._delete(step.key, step.backend, budget)
+        return await self._clear(step.backend, budget)
 
-    async def _read(self, key: Any, backend: Any) -> Entry | None:
+    async def _read(self, key: Any, backend: Any, budget: Budget | None) -> Entry | None:
         if backend is None:
-            entry = await self.guard.read(key)
+            entry = await self.guard.read(key, budget)
             self._remember(key, entry)
             return entry
         if backend is HELD:
             return None if self.held is None else self.held.read(key)
-        return await self._other(backend, AsyncGuard).read((self, key))
+        return await self._other(backend, AsyncGuard).read((self, key), budget)
 
-    async def _write(self, step: Write) -> None:
+    async def _write(self, step: Write, budget: Budget | None) -> None:
         key, entry = step.key, step.entry
         if step.backend is not None:
-            await self._other(step.backend, AsyncGuard).write((self, key), entry)
+            await self._other(step.backend, AsyncGuard).write((self, key), entry, budget)
         elif self.memory is not None:
             until = self.answers_until(entry)
-            evicted = await self.guard.write(key, entry, answers_until=until, unless=step.watch)
+            evicted = await self.guard.write(
+                key, entry, budget, answers_until=until, unless=step.watch
+            )
             self.stats.evictions += evicted
         else:
             self._remember(key, entry)
-            evicted = await self.guard.write(key, entry)
+            evicted = await self.guard.write(key, entry, budget)
             self.stats.evictions += evicted
 
-    async def _delete(self, key: Any, backend: Any) -> bool:
+    async def _delete(self, key: Any, backend: Any, budget: Budget | None) -> bool:
         if backend is not None:
-            return await self._other(backend, AsyncGuard).delete((self, key))
+            return await self._other(backend, AsyncGuard).delete((self, key), budget)
         if self.held is not None:
             self.held.delete(key)
-        return await self.guard.delete(key)
+        return await self.guard.delete(key, budget)
 
-    async def _clear(self, backend: Any) -> bool:
+    async def _clear(self, backend: Any, budget: Budget | None) -> bool:
         if backend is not None:
-            return await self._other(backend, AsyncGuard).clear()
+            return await self._other(backend, AsyncGuard).clear(budget)
         if self.held is not None:
             self.held.clear()
-        return await self.guard.clear()
+        return await self.guard.clear(budget)
 
-    async def run(self, flow: Flow) -> Any:
+    async def run(self, flow: Flow, budget: Budget | None = None) -> Any:
         """Run a flow that needs no load; returns its result.
 
         Raises:
             CacheError, or what the policy's `raise_as` made of it; the function's own exception,
             where that is what is cached.
         """
-        return settled(await self.settle(flow))
+        return settled(await self.settle(flow, budget))
 
-    async def settle(self, flow: Flow) -> Any:
+    async def settle(self, flow: Flow, budget: Budget | None = None) -> Any:
         """Run a flow that needs no load; returns its result, refusals included."""
-        return await advance_async(flow, None, self.perform)
+        return await advance_async(flow, None, self._performer(budget))
 
 
 def _nothing(*call: Any) -> None:

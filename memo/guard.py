@@ -12,7 +12,21 @@ from .backends.base import name_of
 from .entry import Entry
 from .errors import CacheError, Full, OperationFailed, shown, text_of
 
-__all__ = ["AsyncGuard", "Guard"]
+__all__ = ["AsyncGuard", "Budget", "Guard"]
+
+
+class Budget:
+    """The time that one call may spend on its backend.
+
+    Attributes:
+        seconds: what there was to begin with.
+        left: seconds that are left.
+    """
+
+    __slots__ = ("left", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = self.left = seconds
 
 
 def _failed(operation: str, key: Any, backend: str, error: Exception) -> CacheError:
@@ -62,14 +76,14 @@ class Guard(_Named):
         scope: what every key of this cache's begins with, where the backend is not its alone.
     """
 
-    def read(self, key: Any) -> Entry | None:
+    def read(self, key: Any, _budget: Budget | None = None) -> Entry | None:
         """The entry under `key`."""
         try:
             return _entry(self.backend.read(key), key, self.name)
         except Exception as error:
             raise self._translated("read", key, error) from _cause(error)
 
-    def write(self, key: Any, entry: Entry, **more: Any) -> int:
+    def write(self, key: Any, entry: Entry, _budget: Budget | None = None, **more: Any) -> int:
         """Store `entry`; returns how many entries were evicted for it, as far as is known."""
         try:
             evicted = self.backend.write(key, entry, **more)
@@ -77,14 +91,14 @@ class Guard(_Named):
             raise self._translated("write", key, error) from _cause(error)
         return evicted if type(evicted) is int else 0
 
-    def delete(self, key: Any) -> bool:
+    def delete(self, key: Any, _budget: Budget | None = None) -> bool:
         """Drop what is under `key`; whether there was anything."""
         try:
             return bool(self.backend.delete(key))
         except Exception as error:
             raise self._translated("delete", key, error) from _cause(error)
 
-    def clear(self) -> bool:
+    def clear(self, _budget: Budget | None = None) -> bool:
         """Drop this cache's entries, or all where the backend cannot tell them apart."""
         try:
             if self._clear_scope is not None:
@@ -95,7 +109,7 @@ class Guard(_Named):
             raise self._translated("clear", None, error) from _cause(error)
         return True
 
-    def evict(self, n: int) -> int:
+    def evict(self, n: int, _budget: Budget | None = None) -> int:
         """Make room for `n` entries; how many were dropped."""
         if not self.evicts:
             return 0
@@ -126,14 +140,16 @@ class AsyncGuard(_Named):
         else:
             self._run = _called
 
-    async def read(self, key: Any) -> Entry | None:
+    async def read(self, key: Any, _budget: Budget | None = None) -> Entry | None:
         """The entry under `key`."""
         try:
             return _entry(await self._run(self.backend.read, key), key, self.name)
         except Exception as error:
             raise self._translated("read", key, error) from _cause(error)
 
-    async def write(self, key: Any, entry: Entry, **more: Any) -> int:
+    async def write(
+        self, key: Any, entry: Entry, _budget: Budget | None = None, **more: Any
+    ) -> int:
         """Store `entry`; returns how many entries were evicted for it, as far as is known."""
         try:
             evicted = await self._run(self.backend.write, key, entry, **more)
@@ -141,14 +157,14 @@ class AsyncGuard(_Named):
             raise self._translated("write", key, error) from _cause(error)
         return evicted if type(evicted) is int else 0
 
-    async def delete(self, key: Any) -> bool:
+    async def delete(self, key: Any, _budget: Budget | None = None) -> bool:
         """Drop what is under `key`; whether there was anything."""
         try:
             return bool(await self._run(self.backend.delete, key))
         except Exception as error:
             raise self._translated("delete", key, error) from _cause(error)
 
-    async def clear(self) -> bool:
+    async def clear(self, _budget: Budget | None = None) -> bool:
         """Drop this cache's entries, or all where the backend cannot tell them apart."""
         try:
             if self._clear_scope is not None:
@@ -159,7 +175,7 @@ class AsyncGuard(_Named):
             raise self._translated("clear", None, error) from _cause(error)
         return True
 
-    async def evict(self, n: int) -> int:
+    async def evict(self, n: int, _budget: Budget | None = None) -> int:
         """Make room for `n` entries; how many were dropped."""
         if not self.evicts:
             return 0

@@ -22,6 +22,7 @@ from .entry import ABSENT, FOREVER, USED_UP, Raised
 from .errors import CacheError, OperationFailed
 from .flights import ANEW, AsyncFlight, AsyncFlights, Flight, Flights
 from .flow import Flow
+from .guard import Budget
 from .steps import Followed, Join, Load, Refresh, Refusal
 
 __all__ = ["AsyncTurn", "PlainTurn", "Turn"]
@@ -34,6 +35,7 @@ class _Turn:
         "answer",
         "answered",
         "args",
+        "budget",
         "core",
         "flight",
         "flow",
@@ -54,6 +56,8 @@ class _Turn:
     ) -> None:
         self.core = core
         self.key = key
+        #: What is left of the time for backend work; None: no bound.
+        self.budget = None if core.timeout is None else Budget(core.timeout)
         #: None once our own part has failed, and calling the function is all that is left.
         self.flow: Any = flow
         self.function = function
@@ -156,7 +160,7 @@ class Turn(_Turn):
         if self._hand_out(result):
             return self.answer
         # The caller gets the very value that is stored: nobody else may.
-        self.core.run(flows.delete(self.key, self.core.rules, self.core.stats))
+        self.core.run(flows.delete(self.key, self.core.rules, self.core.stats), self.budget)
         return value
 
     def failed(self, error: BaseException) -> bool:
@@ -198,7 +202,7 @@ class Turn(_Turn):
         if kind is Refresh:
             self.stale = True
             return None
-        return self.core.perform(step)
+        return self.core.perform(step, self.budget)
 
     def _join(self, key: Any) -> Flight | Followed:
         flights: Flights = self.core.flights
@@ -408,7 +412,7 @@ class AsyncTurn(_Turn):
         if not loads:
             return await self.function(*self.args, **(self.kwargs or {}))
         # The caller gets the very value that is stored: nobody else may.
-        await self.core.run(flows.delete(self.key, self.core.rules, self.core.stats))
+        await self.core.run(flows.delete(self.key, self.core.rules, self.core.stats), self.budget)
         return result
 
     def _refresh_behind(self) -> None:
@@ -473,7 +477,7 @@ class AsyncTurn(_Turn):
         if kind is Refresh:
             self.stale = True
             return None
-        return await self.core.perform(step)
+        return await self.core.perform(step, self.budget)
 
     async def _join(self, key: Any) -> AsyncFlight | Followed:
         flights: AsyncFlights = self.core.flights
