@@ -9,6 +9,7 @@ from .decorator import cached
 from .entry import Entry, Outcome
 from .errors import CacheError, Expired, Full, LoadTimeout, Miss, OperationFailed
 from .functions import AsyncCachedFunction, CachedFunction
+from .many import AsyncCachedMany, CachedMany
 from .policy import CALL, EVICT, RAISE, SKIP, STALE, Policy, fallback, raise_as
 from .prewarm import Prewarmed
 from .stats import CacheInfo
@@ -21,10 +22,12 @@ __all__ = [
     "STALE",
     "AsyncCache",
     "AsyncCachedFunction",
+    "AsyncCachedMany",
     "Cache",
     "CacheError",
     "CacheInfo",
     "CachedFunction",
+    "CachedMany",
     "Entry",
     "Expired",
     "Full",

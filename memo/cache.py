@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -12,10 +12,11 @@ from . import flow as flows
 from .backends.base import is_async
 from .backends.memory import Memory
 from .background import background
+from .batch import AsyncBatch, Batch
 from .configuration import bypassed
 from .core import AsyncCore, Core, SyncCore, settled
 from .entry import ABSENT, Raised
-from .errors import OperationFailed, shown, text_of
+from .errors import Expired, Miss, OperationFailed, shown, text_of
 from .flow import Rules
 from .freshness import Duration, seconds
 from .options import DEFAULT_MAXSIZE, InForce, Options
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncCache", "Cache", "build"]
 
 C = TypeVar("C", bound=Core)
+K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
 
 
@@ -270,6 +272,54 @@ class Cache(_Face):
             return Turn(core, None, flow, load).run()  # type: ignore[no-any-return]
         return Turn(core, full, flows.call(full, core.rules, core.stats), load).run()  # type: ignore[no-any-return]
 
+    def get_many(self, keys: Iterable[K]) -> dict[K, Any]:
+        """The values of those of `keys` that have one, in the order of `keys`.
+
+        Raises:
+            OperationFailed: a read failed, or a key cannot be hashed.
+        """
+        core = self._core
+        wanted = {self._key(key): key for key in keys}
+        batch = Batch(core, {full: flows.get(full, core.rules, core.stats) for full in wanted})
+        values = batch.values(_found(batch.run()))
+        return {wanted[full]: value for full, value in values.items()}
+
+    def set_many(self, values: Mapping[Any, Any], *, ttl: Duration | None = None) -> int:
+        """Store all of `values` under their keys, as `set` does; how many were stored.
+
+        Raises:
+            OperationFailed: a key cannot be hashed; or what the policy raises.
+        """
+        core = self._core
+        freshness = _with_ttl(core, ttl)
+        stores = {}
+        for key, value in values.items():
+            full = self._key(key)
+            core.flights.supersede(full)
+            stores[full] = flows.store(full, value, core.rules, core.stats, freshness)
+        return sum(Batch(core, stores).settled().values())
+
+    def get_or_load_many(
+        self, keys: Iterable[K], load: Callable[[list[K]], Mapping[K, R]]
+    ) -> dict[K, R]:
+        """The values of `keys`, of which only the missing ones are loaded: by one `load(missing)`.
+
+        `load` returns a mapping from keys to values; keys without a value are left out, and are
+        not remembered. One load per key runs at a time, as by `get_or_load`.
+        """
+        core = self._core
+        wanted = {self._key(key): key for key in keys}
+        if bypassed():
+            return dict(load(list(wanted.values())))
+
+        def load_full(missing: list[Any]) -> dict[Any, Any]:
+            loaded = load([wanted[full] for full in missing])
+            return {full: loaded[wanted[full]] for full in missing if wanted[full] in loaded}
+
+        calls = {full: flows.call(full, core.rules, core.stats) for full in wanted}
+        batch = Batch(core, calls, load_full)
+        return {wanted[full]: value for full, value in batch.values(batch.run()).items()}
+
     def delete(self, key: Hashable) -> bool:
         """Drop what is under `key`, and what is being loaded for it; whether there was anything."""
         core = self._core
@@ -362,6 +412,55 @@ class AsyncCache(_Face):
             raise answer.error
         return answer  # type: ignore[no-any-return]
 
+    async def get_many(self, keys: Iterable[K]) -> dict[K, Any]:
+        """The values of those of `keys` that have one, in the order of `keys`.
+
+        Raises:
+            OperationFailed: a read failed, or a key cannot be hashed.
+        """
+        core = self._core
+        wanted = {self._key(key): key for key in keys}
+        looks = {full: flows.get(full, core.rules, core.stats) for full in wanted}
+        batch = AsyncBatch(core, looks)
+        values = batch.values(_found(await batch.run()))
+        return {wanted[full]: value for full, value in values.items()}
+
+    async def set_many(self, values: Mapping[Any, Any], *, ttl: Duration | None = None) -> int:
+        """Store all of `values` under their keys, as `set` does; how many were stored.
+
+        Raises:
+            OperationFailed: a key cannot be hashed; or what the policy raises.
+        """
+        core = self._core
+        freshness = _with_ttl(core, ttl)
+        stores = {}
+        for key, value in values.items():
+            full = self._key(key)
+            core.flights.supersede(full)
+            stores[full] = flows.store(full, value, core.rules, core.stats, freshness)
+        return sum((await AsyncBatch(core, stores).settled()).values())
+
+    async def get_or_load_many(
+        self, keys: Iterable[K], load: Callable[[list[K]], Awaitable[Mapping[K, R]]]
+    ) -> dict[K, R]:
+        """The values of `keys`; only the missing ones are loaded: by one `await load(missing)`.
+
+        `load` gives a mapping from keys to values; keys without a value are left out, and are not
+        remembered. One load per key runs at a time, as by `get_or_load`.
+        """
+        core = self._core
+        wanted = {self._key(key): key for key in keys}
+        if bypassed():
+            return dict(await load(list(wanted.values())))
+
+        async def load_full(missing: list[Any]) -> dict[Any, Any]:
+            loaded = await load([wanted[full] for full in missing])
+            return {full: loaded[wanted[full]] for full in missing if wanted[full] in loaded}
+
+        calls = {full: flows.call(full, core.rules, core.stats) for full in wanted}
+        batch = AsyncBatch(core, calls, load_full)
+        return {wanted[full]: value for full, value in batch.values(await batch.run()).items()}
+
     async def delete(self, key: Hashable) -> bool:
         """Drop what is under `key`, and what is being loaded for it; whether there was anything."""
         core = self._core
@@ -400,6 +499,19 @@ class AsyncCache(_Face):
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def _found(results: Mapping[Any, Any]) -> dict[Any, Any]:
+    """`results` without the keys that have no value: neither is that an error."""
+    return {key: result for key, result in results.items() if not _is_absence(result)}
+
+
+def _is_absence(result: Any) -> bool:
+    if type(result) is not Refusal:
+        return False
+    return any(
+        isinstance(error, Miss | Expired) for error in (result.error, result.error.__cause__)
+    )
 
 
 def _with_ttl(core: Core, ttl: Duration | None) -> Any:

@@ -208,6 +208,16 @@ class SyncCore(Core):
             return self._delete(step.key, step.backend, budget)
         return self._clear(step.backend, budget)
 
+    def perform_all(self, steps: list[Any], budget: Budget | None = None) -> list[Any]:
+        """Do what each of `steps`, all of one kind, says; for each the answer or a `CacheError`."""
+        answers = []
+        for step in steps:
+            try:
+                answers.append(self.perform(step, budget))
+            except CacheError as error:
+                answers.append(error)
+        return answers
+
     def _read(self, key: Any, backend: Any, budget: Budget | None) -> Entry | None:
         if backend is None:
             entry = self.guard.read(key, budget)
@@ -284,6 +294,16 @@ class AsyncCore(Core):
         if kind is Delete:
             return await self._delete(step.key, step.backend, budget)
         return await self._clear(step.backend, budget)
+
+    async def perform_all(self, steps: list[Any], budget: Budget | None = None) -> list[Any]:
+        """Do what each of `steps`, all of one kind, says; for each the answer or a `CacheError`."""
+        answers = []
+        for step in steps:
+            try:
+                answers.append(await self.perform(step, budget))
+            except CacheError as error:
+                answers.append(error)
+        return answers
 
     async def _read(self, key: Any, backend: Any, budget: Budget | None) -> Entry | None:
         if backend is None:

@@ -11,7 +11,18 @@ from collections.abc import (
     Mapping,
     MutableMapping,
 )
-from typing import Any, Final, Never, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
+from typing import (
+    Any,
+    Concatenate,
+    Final,
+    Never,
+    ParamSpec,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from .cache import AsyncCache, Cache
 from .entry import ABSENT
@@ -19,6 +30,7 @@ from .errors import shown
 from .freshness import Duration
 from .functions import AsyncCachedFunction, CachedFunction, binding
 from .keys import check_keys
+from .many import AsyncCachedMany, CachedMany, many_of
 from .options import Options
 from .policy import Policy
 from .site import Site
@@ -27,6 +39,8 @@ __all__ = ["cached"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class _Decorator(Protocol):
@@ -43,6 +57,19 @@ class _Decorator(Protocol):
     ) -> AsyncCachedFunction[P, R]: ...
     @overload
     def __call__(self, func: Callable[P, R], /) -> CachedFunction[P, R]: ...
+
+
+class _ManyDecorator(Protocol):
+    """`cached.many(...)` with options and without a function: decorates one."""
+
+    @overload
+    def __call__(
+        self, func: Callable[Concatenate[Any, P], Coroutine[Any, Any, Mapping[K, V]]], /
+    ) -> AsyncCachedMany[K, P, V]: ...
+    @overload
+    def __call__(
+        self, func: Callable[Concatenate[Any, P], Mapping[K, V]], /
+    ) -> CachedMany[K, P, V]: ...
 
 
 class _Options(TypedDict, total=False):
@@ -193,6 +220,39 @@ class _Cached:
             return (binding(kind, site) if site.binds_instances else kind)(site)
 
         return decorate if func is None else decorate(func)
+
+    @overload
+    def many(
+        self,
+        func: Callable[Concatenate[Any, P], Coroutine[Any, Any, Mapping[K, V]]],
+        /,
+        **options: Unpack[_Options],
+    ) -> AsyncCachedMany[K, P, V]: ...
+    @overload
+    def many(
+        self, func: Callable[Concatenate[Any, P], Mapping[K, V]], /, **options: Unpack[_Options]
+    ) -> CachedMany[K, P, V]: ...
+    @overload
+    def many(self, func: None = None, /, **options: Unpack[_Options]) -> _ManyDecorator: ...
+    def many(self, func: Any = None, /, **options: Any) -> Any:
+        """Memoize a function of many ids, id by id: only those that are missing are loaded.
+
+        The function takes an iterable of ids first (after `self`), and returns a mapping from ids
+        to values. A call returns a dict of those ids that have a value, in the order in which they
+        were asked for; the function is called once for all that are not cached and not being
+        loaded by others. An id without a value is not remembered.
+
+        Args:
+            func: the function; without it, a decorator with these options is returned.
+            options: as `cached` has them; each id is an entry.
+
+        Raises:
+            TypeError, ValueError: an option that cannot be; the message names it.
+        """
+        decorate = self(**options)
+        if func is None:
+            return lambda func: many_of(func, decorate)
+        return many_of(func, decorate)
 
     def __repr__(self) -> str:
         return "<memo.cached>"

@@ -11,7 +11,17 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Coroutine, Iterable, Sized
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, ParamSpec, TypeVar, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    ParamSpec,
+    TypeVar,
+    cast,
+    overload,
+)
 
 import wrapt
 
@@ -232,6 +242,8 @@ class _Bound(functools.partial):  # type: ignore[type-arg]
         found = getattr(self.decorated, name)
         if name in _HANDLE:
             return functools.partial(found, self.args[0])
+        if isinstance(found, _Proxy):
+            return cast("Any", found).__get__(self.args[0])
         return found
 
     def set(self, value: Any, /, *args: Any, **kwargs: Any) -> Any:

@@ -247,7 +247,7 @@ class Site:
     def _build(self, *, own: bool = False) -> Any:
         with _in_use_lock.lock:
             _in_use.add(self)
-        kind = AsyncCore if self.is_async else SyncCore
+        kind: type[AsyncCore | SyncCore] = AsyncCore if self.is_async else SyncCore
         if self._in_force is None:
             self._in_force = self._now_in_force()
         self.is_shared = is_shared(self._in_force.store)
@@ -255,7 +255,7 @@ class Site:
             scope: Any = self._shared_scope()
         else:
             scope = Scope(self.name) if own else self.scope
-        core = build(
+        core: Any = build(
             kind,
             self.options,
             self._in_force,
