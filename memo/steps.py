@@ -15,13 +15,17 @@ __all__ = [
     "ALONE",
     "FAILED",
     "HELD",
+    "LATE",
     "Absorb",
+    "Admit",
     "Clear",
+    "Covered",
     "Delete",
     "Evict",
     "Followed",
     "Join",
     "Load",
+    "LoadBehind",
     "Read",
     "Refresh",
     "Refusal",
@@ -126,19 +130,52 @@ class Evict(Step):
 
 
 class Join(Step):
-    """Become the one that loads `key`, or wait for the one that does.
+    """Become the one that loads `key`, or wait for the one that does, at most `within` seconds.
 
-    Answered with a `Watch` for the one to load, or with what the other's flow returned, wrapped in
-    `Followed`.
+    Answered with a `Watch` for the one to load, with what the other's flow returned, wrapped in
+    `Followed`, or with `LATE`.
     """
 
-    __slots__ = ()
+    __slots__ = ("within",)
+    _fields = ("key", "within")
+
+    def __init__(self, key: Any, within: float | None = None) -> None:
+        self.key = key
+        self.within = within
 
 
 class Load(Step):
     """Call the function; answered with its value, or with `Raised(error)`."""
 
     __slots__ = ()
+
+
+class LoadBehind(Step):
+    """See `flow` through, which loads, where its end need not be waited for; and wait for it.
+
+    At most `within` seconds are waited, those included that a `Join` of the same call has waited.
+    Answered with what `flow` returned, wrapped in `Followed`; with `LATE`, while it goes on; or
+    with None where the caller has to load by itself.
+    """
+
+    __slots__ = ("flow", "within")
+    _fields = ("key", "within")
+
+    def __init__(self, key: Any, within: float, flow: Any = None) -> None:
+        self.key = key
+        self.within = within
+        self.flow = flow
+
+
+class Admit(Step):
+    """Wait until a load may begin, where there is a limit to how many run at once."""
+
+    __slots__ = ("most",)
+    _fields = ("key", "most")
+
+    def __init__(self, key: Any, most: int) -> None:
+        self.key = key
+        self.most = most
 
 
 class Refresh(Step):
@@ -168,6 +205,16 @@ class Followed(_Plain):
         self.result = result
 
 
+class Covered(_Plain):
+    """A stale value in the place of an exception; to all who share the load it is a value."""
+
+    __slots__ = ("entry",)
+    _fields = ("entry",)
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+
+
 class Refusal(_Plain):
     """An error for the caller, instead of a value."""
 
@@ -194,3 +241,5 @@ class _Word:
 HELD: Final[Any] = _Word("HELD")
 #: Stands for the answer to a step that failed.
 FAILED: Final[Any] = _Word("FAILED")
+#: Stands for the answer to a step that took longer than it was given.
+LATE: Final[Any] = _Word("LATE")

@@ -250,11 +250,11 @@ def test_store_writes_an_entry():
 
 
 def test_store_says_no_where_nothing_is_stored():
-    """`maxsize=0`, a ttl function that says zero, or one that raises: False."""
+    """`maxsize=0`: False; so does a ttl function that raises, and what is stored is dropped."""
     assert play(store("k", "value", rules(stores=False), Stats())) is False
     stats = Stats()
     flow = store("k", "value", rules(ttl=lambda value: 1 / 0), stats)
-    assert play(flow, (Heard(words="ttl"), None)) is False
+    assert play(flow, (Heard(words="ttl raised"), None), (Delete("k"), True)) is False
     assert counts(stats) == {"failures": 1}
 
 
