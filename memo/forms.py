@@ -215,7 +215,8 @@ def _member(value: enum.Enum, _depth: int) -> bytes:
     names: list[str | None] = [value._name_]
     rest = 0
     if isinstance(value, enum.Flag):
-        parts = list(value)
+        bits: list[enum.Flag | None] = list(value)  # None: one without a name
+        parts = [bit for bit in bits if bit is not None]
         names = [part._name_ for part in parts]
         rest = value._value_ - sum(part._value_ for part in parts)
     return b"e%b%b%b" % (_named(type(value)), _tuple(names, 0), _int(rest))
