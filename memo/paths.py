@@ -9,6 +9,9 @@ did the same through methods instead of these closures cost 1.6 to 1.8 times as 
 below, `stats.hits += 1` on a slot costs as much as a nonlocal; an attribute store marks an entry as
 used for 10 ns where a call to a recorder costs 60; the tuple of arguments serves as key as it is.
 
+A function of one argument has a path with that very parameter, which saves the interpreter packing
+arguments and an empty dict of keywords: 15 % of a hit, and calls by keyword cost little more.
+
 Each path also calls the function, in its own frame: in a recursion nothing of ours stays on the
 stack but that frame. Where the stack has no room for a turn, the function is simply called.
 """
@@ -24,7 +27,7 @@ from .entry import ABSENT, Raised
 from .turns import AsyncTurn, Turn
 
 __all__ = ["asking", "asking_async", "of_async_function", "of_async_method"]
-__all__ += ["of_function", "of_method"]
+__all__ += ["of_async_function_of_one", "of_function", "of_function_of_one", "of_method"]
 
 
 def of_function(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - one frame
@@ -68,6 +71,56 @@ def of_function(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - on
         return answer
 
     return call
+
+
+def of_function_of_one(site: Any, core: Core, name: str) -> Callable[..., Any]:  # noqa: C901
+    """The fast path of a plain function whose one parameter is called `name`."""
+    func, stats, timer, open_turn = site.function, core.stats, core.clock, site.open
+    peek = core.peek
+
+    def call(argument: Any) -> Any:  # noqa: C901 - one frame
+        try:
+            node = peek((argument,))
+            if node is not None and timer() < node.answers_until:
+                stats.hits += 1
+                node.used = True
+                return node.value
+        except Exception:  # noqa: S110 - the turn finds out what is wrong
+            pass
+        try:
+            turn: Turn | None = open_turn((argument,), {})
+        except RecursionError:
+            turn = None
+        if turn is None:
+            return func(argument)
+        if not turn.answered:
+            try:
+                value = func(argument)
+            except BaseException as error:
+                if not turn.failed(error):
+                    turn = None  # this frame is in the traceback: no cycle through the turn
+                    raise
+            else:
+                try:
+                    return turn.loaded(value)
+                except RecursionError:
+                    return value
+        answer = turn.answer
+        if type(answer) is Raised:
+            try:
+                raise answer.error
+            finally:
+                answer = turn = None
+        return answer
+
+    return _with_parameter(call, name)
+
+
+def _with_parameter(path: Any, name: str) -> Callable[..., Any]:
+    """`path`, whose first parameter is called `name`; the name of a local is of no matter else."""
+    code = path.__code__
+    path.__code__ = code.replace(co_varnames=(name, *code.co_varnames[1:]))
+    return path  # type: ignore[no-any-return]
 
 
 def of_method(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - one frame
@@ -147,6 +200,34 @@ def of_async_function(site: Any, core: Core) -> Callable[..., Any]:
         return answer
 
     return call
+
+
+def of_async_function_of_one(site: Any, core: Core, name: str) -> Callable[..., Any]:
+    """The fast path of a coroutine function whose one parameter is called `name`."""
+    func, stats, timer, open_turn = site.function, core.stats, core.clock, site.open
+    peek = core.peek
+
+    async def call(argument: Any) -> Any:
+        try:
+            node = peek((argument,))
+            if node is not None and timer() < node.answers_until:
+                stats.hits += 1
+                node.used = True
+                return node.value
+        except Exception:  # noqa: S110 - the turn finds out what is wrong
+            pass
+        turn: AsyncTurn | None = open_turn((argument,), {})
+        if turn is None:
+            return await func(argument)
+        answer = await turn.run()
+        if type(answer) is Raised:
+            try:
+                raise answer.error
+            finally:
+                answer = turn = None
+        return answer
+
+    return _with_parameter(call, name)
 
 
 def of_async_method(site: Any, core: Core) -> Callable[..., Any]:

@@ -149,11 +149,26 @@ class Site:
         return path
 
     def _path(self, core: Any) -> Callable[..., Any]:
+        only = None if self.has_receivers else self._only_parameter()
+        if only is not None:
+            of_one = paths.of_async_function_of_one if self.is_async else paths.of_function_of_one
+            return self._dressed(of_one(self, core, only))
         if self.is_async:
             made = paths.of_async_method if self.has_receivers else paths.of_async_function
         else:
             made = paths.of_method if self.has_receivers else paths.of_function
         return self._dressed(made(self, core))
+
+    def _only_parameter(self) -> str | None:
+        """The name of the one parameter of a function that has no more, and takes it either way."""
+        function = self.function
+        if not (self.keys.direct and inspect.isfunction(function)):
+            return None
+        code = function.__code__
+        if function.__defaults__ or code.co_posonlyargcount or code.co_kwonlyargcount:
+            return None
+        extra = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+        return code.co_varnames[0] if code.co_argcount == 1 and not extra else None
 
     def _start(self) -> bool:
         """Make what depends on configuration, unless it is made; whether to use the cache now."""
