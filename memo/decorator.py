@@ -244,11 +244,18 @@ class _Cached:
 
         Args:
             func: the function; without it, a decorator with these options is returned.
-            options: as `cached` has them; each id is an entry.
+            options: as `cached` has them, but for `soft_timeout` and `hard_timeout`; each id is an
+                entry.
 
         Raises:
             TypeError, ValueError: an option that cannot be; the message names it.
         """
+        for name in ("soft_timeout", "hard_timeout"):
+            if name in options:
+                raise TypeError(
+                    f"cached.many: takes no {name}: one call loads many ids, some of them for "
+                    "others who wait"
+                )
         decorate = self(**options)
         if func is None:
             return lambda func: many_of(func, decorate)

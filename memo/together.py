@@ -13,7 +13,7 @@ from typing import Any
 from .entry import ABSENT, Raised
 from .errors import CacheError
 from .flow import Flow
-from .steps import Join, Load, Refresh, Step
+from .steps import Admit, Join, Load, LoadBehind, Refresh, Step
 
 __all__ = ["All", "Elsewhere", "Follow", "Joins", "Landed", "LoadAll", "together"]
 
@@ -135,6 +135,8 @@ def _answers(wanted: Mapping[type, Mapping[Any, Step]], waiting: dict[Any, Any])
     for kind, steps in wanted.items():
         if kind is Join:
             ready |= yield from _joined(steps, waiting)
+        elif kind is LoadBehind or kind is Admit:
+            ready |= dict.fromkeys(steps)  # one call loads for all, here and now
         elif kind is Refresh:
             for key, step in steps.items():
                 ready[key] = yield step
