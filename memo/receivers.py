@@ -57,7 +57,8 @@ class Receivers(Generic[C]):
     @property
     def defined_in_class(self) -> bool:
         """Whether the function is defined in the body of a class, as far as its name tells."""
-        return bool(self._owner) and not self._owner.endswith("<locals>")
+        # A name ends in "<locals>", "<listcomp>" and the like where that is no class.
+        return bool(self._owner) and not self._owner.endswith(">")
 
     def add_owner(self, owner: type) -> None:
         """`owner` has the function as an attribute."""

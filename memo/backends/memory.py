@@ -29,6 +29,9 @@ EVICTIONS: Final = (*NAMES, "none")
 #: Entries past all use that one write drops in a store without a bound.
 _RECLAIMED_PER_WRITE: Final = 2
 
+#: Entries that are dropped of a scope before other writers have a turn.
+_CLEARED_AT_ONCE: Final = 256
+
 
 def _held_type(node_type: type[Node]) -> type[Any]:
     """The node of an ordering, with room for an entry and a place in the line of expiries.
@@ -238,13 +241,20 @@ class Memory:
             gone += self._take_gone()
 
     def clear_scope(self, scope: Any) -> None:
-        """Drop the entries whose key is a tuple that begins with `scope`."""
-        gone: list[Any] = []
+        """Drop the entries whose key is a tuple that begins with `scope`.
+
+        Writers wait for a few of them at a time, and not for all.
+        """
         with self._lock:
-            for key, node in list(self._store.table.items()):
-                if in_scope(key, scope):
-                    self._remove(node)
-            gone += self._take_gone()
+            held = list(self._store.table.items())
+        found = [(key, node) for key, node in held if in_scope(key, scope)]
+        for begin in range(0, found.__len__(), _CLEARED_AT_ONCE):  # by method: as in `_write`
+            gone: list[Any] = []
+            with self._lock:
+                for key, node in found[begin : begin + _CLEARED_AT_ONCE]:
+                    if self.peek(key) is node:
+                        self._remove(node)
+                gone += self._take_gone()
 
     def evict(self, n: int = 1) -> int:
         """Drop `n` entries, expired ones first; returns how many were dropped.

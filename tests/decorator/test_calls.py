@@ -603,3 +603,16 @@ def test_a_hostile_argument_costs_no_answer(colour, how) -> None:
     assert info.hits + info.misses == 6
     assert info.failures > 0
     assert info.hits > 0
+
+
+@pytest.mark.parametrize("where", ["<listcomp>", "<genexpr>", "<lambda>", "f.<locals>.<dictcomp>"])
+def test_a_function_made_in_a_comprehension_is_no_method(where) -> None:
+    """Its hits are answered by the path of plain functions, whatever stands in its name."""
+
+    def function(key):
+        return key
+
+    function.__qualname__ = f"{where}.function"
+    made = cached(function)
+    assert not made._self_site.has_receivers
+    assert made(3) == 3
