@@ -54,7 +54,12 @@ def of_function(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - on
             try:
                 value = func(*args, **kwargs)
             except BaseException as error:
-                if not turn.failed(error):
+                try:
+                    instead = turn.failed(error)
+                except BaseException:
+                    turn.let_go()
+                    raise
+                if not instead:
                     turn = None  # this frame is in the traceback: no cycle through the turn
                     raise
             else:
@@ -62,6 +67,9 @@ def of_function(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - on
                     return turn.loaded(value)
                 except RecursionError:
                     return value
+                except BaseException:
+                    turn.let_go()
+                    raise
         answer = turn.answer
         if type(answer) is Raised:
             try:
@@ -97,7 +105,12 @@ def of_function_of_one(site: Any, core: Core, name: str) -> Callable[..., Any]: 
             try:
                 value = func(argument)
             except BaseException as error:
-                if not turn.failed(error):
+                try:
+                    instead = turn.failed(error)
+                except BaseException:
+                    turn.let_go()
+                    raise
+                if not instead:
                     turn = None  # this frame is in the traceback: no cycle through the turn
                     raise
             else:
@@ -105,6 +118,9 @@ def of_function_of_one(site: Any, core: Core, name: str) -> Callable[..., Any]: 
                     return turn.loaded(value)
                 except RecursionError:
                     return value
+                except BaseException:
+                    turn.let_go()
+                    raise
         answer = turn.answer
         if type(answer) is Raised:
             try:
@@ -155,7 +171,12 @@ def of_method(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - one 
             try:
                 value = func(*args, **kwargs)
             except BaseException as error:
-                if not turn.failed(error):
+                try:
+                    instead = turn.failed(error)
+                except BaseException:
+                    turn.let_go()
+                    raise
+                if not instead:
                     turn = None  # this frame is in the traceback: no cycle through the turn
                     raise
             else:
@@ -163,6 +184,9 @@ def of_method(site: Any, core: Core) -> Callable[..., Any]:  # noqa: C901 - one 
                     return turn.loaded(value)
                 except RecursionError:
                     return value
+                except BaseException:
+                    turn.let_go()
+                    raise
         answer = turn.answer
         if type(answer) is Raised:
             try:

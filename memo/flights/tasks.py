@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 import weakref
 from collections.abc import Coroutine, Iterator
 from contextvars import ContextVar
@@ -11,6 +13,7 @@ from typing import Any, Final
 
 from ..entry import ABSENT
 from ..forking import ForkableLock
+from ..steps import LATE
 from .table import ANEW, BaseFlight, Table
 
 __all__ = ["AsyncFlight", "AsyncFlights"]
@@ -24,7 +27,8 @@ class AsyncFlight(BaseFlight):
     def __init__(self, key: Any, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(key)
         self.loop = loop
-        #: A refresh in the background, which goes on whether or not anybody waits.
+        #: Whether it goes on although nobody waits: a refresh in the background, a load whose
+        #: callers would not wait longer, one that has its value and is storing it.
         self.detached = False
         #: Whether its leader is still there, who may not have begun to wait.
         self.led = True
@@ -141,10 +145,13 @@ class AsyncFlights(Table[AsyncFlight]):
         task.add_done_callback(landed)
         return task
 
-    async def follow(self, flight: AsyncFlight, *, leads: bool = False) -> Any:
+    async def follow(
+        self, flight: AsyncFlight, *, leads: bool = False, until: float | None = None
+    ) -> Any:
         """Wait for the result of `flight`; `ANEW` where the caller must start anew.
 
-        Returns `ABSENT` at once where waiting would never end. When the last one that waits is
+        Returns `ABSENT` at once where waiting would never end, and `LATE` at the moment `until` of
+        `time.monotonic()`, from when on the load goes on by itself. When the last one that waits is
         cancelled, so is the load.
         """
         here = _inside.get()
@@ -162,26 +169,19 @@ class AsyncFlights(Table[AsyncFlight]):
                 if flight.result is not ABSENT:
                     return flight.result
                 flight.waiters.add(landed)
-            await self._landing(flight, landed, loop)
-            return ANEW if flight.result is ABSENT else flight.result
+            in_time = await _landing(flight, landed, loop, until)
+            if flight.result is not ABSENT:
+                return flight.result
+            if in_time:
+                return ANEW
+            flight.detached = True
+            return LATE
         finally:
             flight.led = flight.led and not leads
             self._leave(flight, landed)
             if here is not None:
                 with _graph_lock.lock:
                     here.awaits.remove(flight)
-
-    @staticmethod
-    async def _landing(
-        flight: AsyncFlight, landed: asyncio.Future[None], loop: asyncio.AbstractEventLoop
-    ) -> None:
-        if flight.loop is loop:
-            await landed
-            return
-        while not landed.done():
-            await asyncio.wait({landed}, timeout=_STRANDED_CHECK)
-            if flight.over:
-                return
 
     def _leave(self, flight: AsyncFlight, landed: asyncio.Future[None]) -> None:
         with self._lock:
@@ -208,6 +208,28 @@ class AsyncFlights(Table[AsyncFlight]):
                 for landed in waiters:
                     _call_in(landed.get_loop(), _wake, landed)
         flight.task = None  # it knows its context, which knows the flight: no cycle
+
+
+async def _landing(
+    flight: AsyncFlight,
+    landed: asyncio.Future[None],
+    loop: asyncio.AbstractEventLoop,
+    until: float | None,
+) -> bool:
+    """Wait until `flight` is over; False where it is not at the moment `until`."""
+    here = flight.loop is loop
+    if here and until is None:
+        await landed
+        return True
+    left = math.inf
+    while True:
+        if until is not None:
+            left = max(0.0, until - time.monotonic())
+        await asyncio.wait({landed}, timeout=left if here else min(left, _STRANDED_CHECK))
+        if landed.done() or flight.over:
+            return True
+        if not left:
+            return False
 
 
 def _wake(landed: asyncio.Future[None]) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 import weakref
+from collections.abc import Callable
 from typing import Any, Final
 
 from ..entry import ABSENT
 from ..forking import mend_after_fork
+from ..steps import LATE
 from .table import ANEW, BaseFlight, Table
 
 __all__ = ["Flight", "Flights"]
@@ -20,17 +24,27 @@ class Flight(BaseFlight):
 
     def __init__(self, key: Any, leader: Any) -> None:
         super().__init__(key)
-        #: The thread that leads it; 0 as long as it waits for one in the background.
+        #: The thread that leads it; 0 as long as it waits for one in the background, and -1 from
+        #: when a worker is to lead it until it does.
         self.owner = threading.get_ident()
         #: What in that thread will land it, if nothing stops it. An interrupt may, at any moment.
         self.leader = None if leader is None else weakref.ref(leader)
         #: Set when the result is there; made by the first follower.
-        self.landed: threading.Event | None = None
+        self.landed: Landing | None = None
 
     @property
     def over(self) -> bool:
         """Whether waiting is no use: it has landed, or was dropped by an interrupted leader."""
         return self.result is not ABSENT or (self.leader is not None and self.leader() is None)
+
+
+class Landing(threading.Event):
+    """Set when a flight has its result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: How many wait for it, or have been given the result.
+        self.waiters = 0
 
 
 #: Seconds between two looks at whether the leader of a flight is still there.
@@ -95,11 +109,18 @@ class Flights(Table[Flight]):
             return True
 
     def join(self, key: Any, leader: Any) -> tuple[Flight, bool]:
-        """The flight of `key` and whether the caller leads it.
-
-        Where `leader`, which is to land it, is gone without having done so, the flight is over.
-        """
+        """The flight of `key` and whether the caller leads it; see `enter`."""
         flight = Flight(key, leader)
+        under_way = self.enter(flight)
+        return under_way, under_way is flight
+
+    def enter(self, flight: Flight) -> Flight:
+        """Open `flight`, or find the one of its key that is under way already.
+
+        Where its `leader`, which is to land it, is gone without having done so, it is over. So that
+        an interrupt cannot come in between, the leader knows its flight before others see it.
+        """
+        key = flight.key
         with self._lock:
             under_way = self._flights.setdefault(key, flight)
             if under_way is not flight and not under_way.owner:
@@ -110,17 +131,40 @@ class Flights(Table[Flight]):
                 under_way.superseded = True
                 # Still here because an interrupt came, or its key could not be looked up any more.
                 under_way = self._flights[key] = flight
-            if under_way is flight:
-                return flight, True
-            if under_way.landed is None:
-                under_way.landed = threading.Event()
-        return under_way, False
+            if under_way is not flight and under_way.landed is None:
+                under_way.landed = Landing()
+            return under_way
 
-    def follow(self, flight: Flight) -> Any:
+    def hand_over(self, flight: Flight, leader: Any) -> None:
+        """`leader` is to lead it in a thread that is not known yet, and the caller to wait."""
+        with self._lock:
+            flight.owner = -1
+            flight.leader = weakref.ref(leader)
+            if flight.landed is None:
+                flight.landed = Landing()
+            flight.landed.waiters += 1
+
+    def take_back(self, flight: Flight, leader: Any) -> None:
+        """`leader` leads it in this thread, after all."""
+        with self._lock:
+            flight.owner = threading.get_ident()
+            flight.leader = weakref.ref(leader)
+            if flight.landed is not None:
+                flight.landed.waiters -= 1
+
+    def follow(
+        self,
+        flight: Flight,
+        until: float | None = None,
+        start: Callable[[], bool | None] | None = None,
+    ) -> Any:
         """Wait for the result of `flight`; `ANEW` where the caller must start anew.
 
-        Returns `ABSENT` at once where waiting would never end.
+        Returns `ABSENT` at once where waiting would never end, and `LATE` at the moment `until` of
+        `time.monotonic()`. `start` begins the load of a flight that has been handed over; what else
+        than True it gives is returned.
         """
+        counted = start is not None
         me = threading.get_ident()
         lock: Any = self._lock
         if lock._is_owned():  # noqa: SLF001 - as threading.Condition asks it
@@ -130,13 +174,40 @@ class Flights(Table[Flight]):
                 return ABSENT
             _waiting.flights[me] = flight
         try:
-            if flight.landed is not None:
-                while not flight.landed.wait(_LEADER_CHECK) and not flight.over:
-                    pass
+            # Who leads it from now on can see that this thread waits.
+            started = True if start is None else start()
+            if started is not True:
+                return started
+            landed = flight.landed
+            if landed is not None and not self._wait(flight, landed, until, counted=counted):
+                return LATE
         finally:
             with _waiting.lock:
                 _waiting.flights.pop(me, None)
         return ANEW if flight.result is ABSENT else flight.result
+
+    def _wait(self, flight: Flight, landed: Landing, until: float | None, *, counted: bool) -> bool:
+        """Wait until `flight` is over; False where it is not at the moment `until`."""
+        if not counted:
+            with self._lock:
+                landed.waiters += 1
+        try:
+            left = math.inf
+            while left:
+                left = math.inf if until is None else max(0.0, until - time.monotonic())
+                if landed.wait(min(left, _LEADER_CHECK)) or flight.over:
+                    break
+        finally:
+            with self._lock:
+                over = flight.over
+                if flight.result is ABSENT:
+                    landed.waiters -= 1  # and whoever leads it has to say what came of it
+        return over
+
+    def deserted(self, flight: Flight) -> bool:
+        """Whether nobody has waited for the result that `flight` has."""
+        with self._lock:
+            return flight.landed is None or not flight.landed.waiters
 
     def land(self, flight: Flight, result: Any) -> None:
         """End `flight` and hand `result` to its followers."""
