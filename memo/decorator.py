@@ -85,7 +85,10 @@ class _Options(TypedDict, total=False):
     eviction: str
     getsizeof: Callable[[Any], float] | None
     stale_while_revalidate: Duration
-    stale_if_error: Duration
+    stale_if_error: Duration | Mapping[type[BaseException], Duration]
+    retry_after: Duration
+    soft_timeout: Duration | None
+    hard_timeout: Duration | None
     refresh_after: float | None
     jitter: float
     should_cache: Callable[[Any], object] | None
@@ -121,7 +124,13 @@ class _Cached:
         stale_while_revalidate: for how long past its ttl a value is served at once while it is
             recomputed in the background (RFC 5861).
         stale_if_error: for how long past its ttl a value is served if recomputing it raises
-            (RFC 5861).
+            (RFC 5861); or a mapping from exception types to that, for these alone.
+        retry_after: for how long after a load that failed an expired value is served without
+            trying again.
+        soft_timeout: how long a call waits for the function where an expired value is at hand that
+            may be served; that is served then, and the function goes on and is stored.
+        hard_timeout: how long a call waits otherwise: then it raises `memo.LoadTimeout`, a
+            `TimeoutError`, and the function goes on and is stored.
         refresh_after: fraction of the ttl after which a hit starts a recomputation in the
             background.
         jitter: up to this fraction of the ttl is taken off at random.
@@ -174,7 +183,10 @@ class _Cached:
         eviction: str = ABSENT,
         getsizeof: Callable[[Any], float] | None = None,
         stale_while_revalidate: Duration = 0,
-        stale_if_error: Duration = 0,
+        stale_if_error: Duration | Mapping[type[BaseException], Duration] = 0,
+        retry_after: Duration = 0,
+        soft_timeout: Duration | None = None,
+        hard_timeout: Duration | None = None,
         refresh_after: float | None = None,
         jitter: float = 0,
         should_cache: Callable[[Any], object] | None = None,
@@ -196,6 +208,9 @@ class _Cached:
             getsizeof=getsizeof,
             stale_while_revalidate=stale_while_revalidate,
             stale_if_error=stale_if_error,
+            retry_after=retry_after,
+            soft_timeout=soft_timeout,
+            hard_timeout=hard_timeout,
             refresh_after=refresh_after,
             jitter=jitter,
             should_cache=should_cache,

@@ -47,7 +47,10 @@ class Options(NamedTuple):
         eviction: str = ABSENT,
         getsizeof: Callable[[Any], float] | None = None,
         stale_while_revalidate: Duration = 0,
-        stale_if_error: Duration = 0,
+        stale_if_error: Duration | Mapping[type[BaseException], Duration] = 0,
+        retry_after: Duration = 0,
+        soft_timeout: Duration | None = None,
+        hard_timeout: Duration | None = None,
         refresh_after: float | None = None,
         jitter: float = 0,
         should_cache: Callable[[Any], object] | None = None,
@@ -94,11 +97,14 @@ class Options(NamedTuple):
             "ttl": ttl,
             "stale_while_revalidate": stale_while_revalidate,
             "stale_if_error": stale_if_error,
+            "retry_after": retry_after,
+            "soft_timeout": soft_timeout,
+            "hard_timeout": hard_timeout,
             "refresh_after": refresh_after,
             "jitter": jitter,
             "cache_exceptions": cache_exceptions,
         }
-        Freshness.of(**lifetime)
+        Freshness.of(**lifetime, keep_stale=_keep_stale(policy))
         return cls(
             backend=backend,
             maxsize=bound,
@@ -120,7 +126,6 @@ class Options(NamedTuple):
         `private`: in a memory of the cache's own, whatever backend is configured.
         """
         policy = self.policy or defaults.policy or Policy.absorb()
-        keep = FOREVER if policy.may_serve_stale("expired") else 0.0
         store = self.backend
         timer = self.timer
         if store is None and not private:
@@ -130,7 +135,13 @@ class Options(NamedTuple):
         if self.backend is None:
             timer = timer or defaults.timer
         timer = timer or getattr(store, "timer", None) or time.monotonic
-        return InForce(policy, Freshness.of(**self.lifetime, keep_stale=keep), store, timer)
+        freshness = Freshness.of(**self.lifetime, keep_stale=_keep_stale(policy))
+        return InForce(policy, freshness, store, timer)
+
+
+def _keep_stale(policy: Policy | None) -> float:
+    """Seconds past expiry that an entry is kept for the policy's sake."""
+    return FOREVER if policy is not None and policy.may_serve_stale("expired") else 0.0
 
 
 #: The names that `serializer` takes.

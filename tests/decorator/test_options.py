@@ -177,9 +177,7 @@ def test_cache_exceptions_takes_types_and_lifetimes(exceptions, kind, said) -> N
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "option", ["tll", "tags", "soft_timeout", "hard_timeout", "max_size", "func"]
-)
+@pytest.mark.parametrize("option", ["tll", "tags", "max_size", "func"])
 def test_an_option_that_is_not_there_is_a_type_error(option) -> None:
     """Nothing is accepted and ignored."""
     with pytest.raises(TypeError, match=option):
