@@ -7,15 +7,26 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from .errors import CacheError, OperationFailed
+from .errors import CacheError, Expired, Full, Miss, OperationFailed
 from .forking import ForkableLock
 
 __all__ = ["Alerts"]
 
 _log = logging.getLogger("memo")
 
+_VARIANTS: Final = (OperationFailed, Full, Expired, Miss)
+
 #: Seconds between two log lines about the same kind of error of one cache.
 _QUIET: Final = 10.0
+
+
+#: What errors are told apart by: the name of the variant, and the operation.
+Kind = tuple[str, str | None]
+
+
+def _kind(error: CacheError) -> Kind:
+    variant = next((kind for kind in _VARIANTS if isinstance(error, kind)), type(error))
+    return variant.__name__, getattr(error, "operation", None)
 
 
 class Alerts:
@@ -25,33 +36,54 @@ class Alerts:
     one line every ten seconds at most, with how many were left out.
     """
 
-    __slots__ = ("_last", "_name", "_on_error", "_silenced")
+    __slots__ = ("_counts", "_last", "_name", "_on_error", "_silenced")
 
-    def __init__(self, name: str, on_error: Callable[[CacheError], object] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        on_error: Callable[[CacheError], object] | None,
+        counts: dict[Kind, int] | None = None,
+    ) -> None:
+        #: How often each kind was heard of, those included that the log did not get.
+        self._counts = {} if counts is None else counts
         self._name = name
         self._on_error = on_error
-        self._last: dict[tuple[str, str | None], float] = {}
-        self._silenced: dict[tuple[str, str | None], int] = {}
+        self._last: dict[Kind, float] = {}
+        self._silenced: dict[Kind, int] = {}
 
     def hear(self, error: CacheError) -> bool:
-        """Make `error` heard; False where `on_error` or a log handler failed itself."""
-        written = self._write(error)
-        if self._on_error is None:
-            return written
-        try:
-            self._on_error(error)
-        except Exception as fault:
-            failure = OperationFailed(f"on_error raised {type(fault).__name__}", operation="report")
-            failure.__cause__ = fault
-            self._write(failure)
-            return False
-        return written
+        """Make `error` heard; False where `on_error` or a log handler failed itself.
+
+        Such a failure is one of the operation "report", and counted as that.
+        """
+        failure = None
+        if not self._write(error):
+            failure = OperationFailed("a log handler raised", operation="report")
+        if self._on_error is not None:
+            try:
+                self._on_error(error)
+            except Exception as fault:
+                text = f"on_error raised {type(fault).__name__}"
+                failure = OperationFailed(text, operation="report")
+                failure.__cause__ = fault
+                self._write(failure)
+                return False
+        if failure is not None:
+            self.count(failure)
+        return failure is None
+
+    def count(self, error: CacheError) -> None:
+        """Count `error`, of which nobody is to hear."""
+        kind = _kind(error)
+        with _lock.lock:
+            self._counts[kind] = self._counts.get(kind, 0) + 1
 
     def _write(self, error: CacheError) -> bool:
-        """Log `error`, unless its like was just now; False where a log handler failed."""
-        kind = (type(error).__name__, getattr(error, "operation", None))
+        """Count `error`, and log it unless its like was just now; False where a handler failed."""
+        kind = _kind(error)
         now = time.monotonic()
         with _lock.lock:
+            self._counts[kind] = self._counts.get(kind, 0) + 1
             if now - self._last.get(kind, -_QUIET) < _QUIET:
                 self._silenced[kind] = self._silenced.get(kind, 0) + 1
                 return True

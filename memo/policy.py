@@ -7,12 +7,15 @@ It holds one action for each of the four errors; `Policy.action` gives it.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Final
 
+from .breaker import Breaker
 from .errors import CacheError, Expired, Full, Miss, OperationFailed, shown
+from .freshness import Duration, seconds
 
 __all__ = [
     "CALL",
@@ -137,9 +140,16 @@ class Policy:
             `fallback(backend)`, or a mapping from operation ("key", "read", "write", "delete",
             "clear") to one of these; an operation missing from the mapping uses `CALL`.
         on_error: called with each `Full` and `OperationFailed`, absorbed or raised.
+        timeout: seconds (or a timedelta, or text such as "250ms") that all backend work of one call
+            may take together, the function's own time not counted; None: no bound.
+        retry: how often an operation that failed is tried again, within `timeout`, after pauses
+            that grow and are drawn at random.
+        breaker: when a backend that keeps failing is not asked for a while; None: always ask.
+        max_loads_while_open: the most loads that run at once, over all caches on one backend,
+            while its breaker is open; who comes beyond waits. None: no limit.
 
-    Every field also takes `raise_as(exception)` and a callable that is given the error and returns
-    one of the actions.
+    Each of the first four also takes `raise_as(exception)` and a callable that is given the error
+    and returns one of the actions.
 
     Raises:
         TypeError, ValueError: when built with something else; the message names the field.
@@ -150,6 +160,10 @@ class Policy:
     full: Choice = EVICT
     failed: Choice | Mapping[str, Choice] = field(default=CALL, hash=False)
     on_error: Callable[[CacheError], object] | None = None
+    timeout: Duration | None = 0.25
+    retry: int = 0
+    breaker: Breaker | None = Breaker()  # noqa: RUF009 - it is frozen
+    max_loads_while_open: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("miss", "expired", "full"):
@@ -169,6 +183,15 @@ class Policy:
             raise TypeError(
                 f"Policy(on_error={shown(self.on_error)}): takes a callable of one error, or None"
             )
+        if self.timeout is not None:
+            instead = "None for no bound"
+            timeout = seconds("Policy.timeout", self.timeout, zero=False, instead=instead)
+            object.__setattr__(self, "timeout", None if timeout == math.inf else timeout)
+        _check_count("retry", self.retry, 0)
+        if self.breaker is not None and not isinstance(self.breaker, Breaker):
+            raise TypeError(f"Policy(breaker={shown(self.breaker)}): takes a memo.Breaker, or None")
+        if self.max_loads_while_open is not None:
+            _check_count("max_loads_while_open", self.max_loads_while_open, 1)
 
     @classmethod
     def absorb(cls, **changes: Any) -> Policy:
@@ -224,20 +247,35 @@ class Policy:
         )
 
     def __repr__(self) -> str:
-        failed = dict(self.failed) if isinstance(self.failed, Mapping) else self.failed
-        return (
-            f"Policy(miss={self.miss!r}, expired={self.expired!r}, full={self.full!r}, "
-            f"failed={failed!r}, on_error={self.on_error!r})"
-        )
+        said = {name: getattr(self, name) for name in _ALWAYS_SHOWN}
+        if isinstance(self.failed, Mapping):
+            said["failed"] = dict(self.failed)
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name not in said and value != one.default:
+                said[one.name] = value
+        return f"Policy({', '.join(f'{name}={value!r}' for name, value in said.items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        failed = dict(self.failed) if isinstance(self.failed, Mapping) else self.failed
-        return _rebuild, (self.miss, self.expired, self.full, failed, self.on_error)
+        said = {one.name: getattr(self, one.name) for one in fields(self)}
+        if isinstance(self.failed, Mapping):
+            said["failed"] = dict(self.failed)
+        return _rebuild, (said,)
 
 
-def _rebuild(*fields: Any) -> Policy:
-    names = ("miss", "expired", "full", "failed", "on_error")
-    return Policy(**dict(zip(names, fields, strict=True)))
+_ALWAYS_SHOWN: Final = ("miss", "expired", "full", "failed", "on_error")
+
+
+def _rebuild(said: dict[str, Any]) -> Policy:
+    return Policy(**said)
+
+
+def _check_count(name: str, value: Any, least: int) -> None:
+    takes = f"takes a whole number of at least {least}" + (", or None" if least else "")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"Policy({name}={shown(value)}): {takes}")
+    if value < least:
+        raise ValueError(f"Policy({name}={value!r}): {takes}")
 
 
 def _check(name: str, place: str, choice: object, *, callables: bool = True) -> None:

@@ -8,7 +8,7 @@ that. On a free-threaded build counts are approximate.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 __all__ = ["CacheInfo", "Stats"]
 
@@ -38,6 +38,9 @@ class CacheInfo(_Functools):
         loads: times the function was run to fill the cache.
         load_failures: loads that raised.
         load_time: seconds spent in loads.
+        failures_by: `failures` by variant and operation: a mapping such as
+            `{("OperationFailed", "read"): 3}`. The operation of a `Full` is None, of a failing hook
+            "call" or "report".
     """
 
     expirations: int
@@ -47,6 +50,7 @@ class CacheInfo(_Functools):
     loads: int
     load_failures: int
     load_time: float
+    failures_by: dict[tuple[str, str | None], int]
 
     def __new__(  # noqa: D102 - the class says what the fields are
         cls,
@@ -54,13 +58,13 @@ class CacheInfo(_Functools):
         misses: int = 0,
         maxsize: float | None = None,
         currsize: float | None = None,
-        **more: float,
+        **more: Any,
     ) -> Self:
         self = super().__new__(cls, hits, misses, maxsize, currsize)
-        unknown = more.keys() - _MORE.keys()
+        unknown = more.keys() - _MORE.keys() - {"failures_by"}
         if unknown:
             raise TypeError(f"CacheInfo has no field {', '.join(sorted(unknown))}")
-        self.__dict__.update(_MORE | more)
+        self.__dict__.update(_MORE | {"failures_by": {}} | more)
         return self
 
     @property
@@ -100,6 +104,7 @@ class Stats:
     """The counters of one cache; see `CacheInfo` for what each means."""
 
     __slots__ = (
+        "errors",
         "evictions",
         "expirations",
         "failures",
@@ -112,6 +117,8 @@ class Stats:
     )
 
     def __init__(self) -> None:
+        #: Failures by variant and operation, counted by `memo.alerts` as they are made heard.
+        self.errors: dict[tuple[str, str | None], int] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -119,11 +126,14 @@ class Stats:
         self.hits = self.misses = self.expirations = self.stale_hits = 0
         self.failures = self.evictions = self.loads = self.load_failures = 0
         self.load_time = 0.0
+        self.errors.clear()
 
     def add(self, other: Stats) -> None:
         """Add the counts of `other` to these."""
-        for name in self.__slots__:
+        for name in _COUNTERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        for kind, count in dict(other.errors).items():
+            self.errors[kind] = self.errors.get(kind, 0) + count
 
     def info(self, maxsize: float | None, currsize: float | None) -> CacheInfo:
         """The counts as `cache_info()` shows them."""
@@ -139,4 +149,8 @@ class Stats:
             loads=self.loads,
             load_failures=self.load_failures,
             load_time=self.load_time,
+            failures_by=dict(self.errors),
         )
+
+
+_COUNTERS: Final = tuple(name for name in Stats.__slots__ if name != "errors")

@@ -3,16 +3,20 @@
 import asyncio
 import math
 import threading
+from functools import partial
 
 import pytest
 
 from memo import CacheError, Entry, Full, OperationFailed, Policy, cached
 from memo.backends import Memory, Null
-from memo.guard import AsyncGuard, Guard
+from memo.guard import Guard, async_guard_of
 from memo.policy import STALE
 from memo.testing import AsyncFaultyBackend, FakeTimer, FaultyBackend
 
 ENTRY = Entry("value", 1.0, 2.0, 3.0)
+
+#: Each operation reaches the backend, however many have failed before.
+ALWAYS_ASK = Policy(breaker=None)
 
 
 class Blocking:
@@ -28,7 +32,7 @@ class Blocking:
 class Awaiting:
     """A guard in a loop, over an async backend."""
 
-    guard, backend = AsyncGuard, AsyncFaultyBackend
+    guard, backend = partial(async_guard_of, policy=ALWAYS_ASK), AsyncFaultyBackend
 
     @staticmethod
     def run(answer):
@@ -158,7 +162,8 @@ def test_cancellation_is_not_absorbed():
             await asyncio.Event().wait()
 
         backend = AsyncFaultyBackend(delays=1.0, sleep=hang)
-        task = asyncio.ensure_future(AsyncGuard(backend, None).read("k"))
+        guard = async_guard_of(backend, None, policy=ALWAYS_ASK)
+        task = asyncio.ensure_future(guard.read("k"))
         await asyncio.wait_for(reached.wait(), 10)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -232,7 +237,7 @@ def test_a_corrupt_answer_is_a_failed_read(answer):
     assert caught.value.operation == "read"
     assert caught.value.key == "k"
     with pytest.raises(OperationFailed, match="no entry"):
-        asyncio.run(AsyncGuard(Answers(answer), None).read("k"))
+        asyncio.run(async_guard_of(Answers(answer), None).read("k"))
 
 
 @pytest.mark.parametrize("answer", CORRUPT.values(), ids=CORRUPT.keys())
@@ -291,8 +296,8 @@ def test_a_blocking_backend_does_not_block_the_loop():
         blocking = False
 
     async def main():
-        await AsyncGuard(Slow(), None).read("k")
-        await AsyncGuard(Quick(), None).read("k")
+        await async_guard_of(Slow(), None, policy=ALWAYS_ASK).read("k")
+        await async_guard_of(Quick(), None).read("k")
         return threading.get_ident()
 
     here = asyncio.run(main())
@@ -318,7 +323,7 @@ def test_a_backend_that_says_nothing_is_taken_to_block():
             pass
 
     async def main():
-        assert await AsyncGuard(Silent(), None).read("k") is None
+        assert await async_guard_of(Silent(), None, policy=ALWAYS_ASK).read("k") is None
         return threading.get_ident()
 
     assert asyncio.run(main()) not in threads

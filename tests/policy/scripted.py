@@ -79,6 +79,9 @@ class Colour:
         self.name = name
         self.backend = backend
         self.asynchronous = asynchronous
+        #: Whether what could not be written is owed to the backend, and answers until it is there:
+        #: a store that says that it never waits gets no such care.
+        self.owes = asynchronous
 
     def cached(self, body: Callable[..., Any], **options: Any) -> Any:
         """`body`, as a decorated function of this colour."""

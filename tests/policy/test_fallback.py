@@ -120,30 +120,36 @@ def test_a_clear_clears_both(colour):
 
 @colours
 def test_a_write_that_fails_alone_goes_to_the_fallback(colour):
-    """Reads work, writes do not: the value is in the fallback, and dropped by the next read."""
+    """Reads work, writes do not: the value is in the fallback, and dropped by the next read.
+
+    What is owed to the backend stays the value.
+    """
     setting = Setting(colour)
     setting.break_down("write")
     assert setting.call("k") == "k 1"
     assert setting.other.values() == ["k 1"]
     setting.recover()
-    assert setting.call("k") == "k 2"
+    last = "k 1" if colour.owes else "k 2"
+    assert setting.call("k") == last
+    assert setting.call("other") == f"other {int(last[-1]) + 1}"
     assert setting.other.values() == []
-    assert setting.call("k") == "k 2"
+    assert setting.call("k") == last
 
 
 @colours
 def test_a_fallback_that_fails_too_costs_no_value(colour):
-    """The function is called each time, and every failure heard."""
+    """The function is called as long as no write of its value is owed; all failures are heard."""
     setting = Setting(colour)
     setting.break_down()
     setting.other.fails = {"read", "write", "delete", "clear"}
-    assert [setting.call("k"), setting.call("k")] == ["k 1", "k 2"]
+    assert [setting.call("k"), setting.call("k")] == ["k 1", "k 1" if colour.owes else "k 2"]
     assert all(isinstance(error.__cause__, Down) for error in setting.heard)
     assert setting.load.cache_info().failures == len(setting.heard) >= 4
     assert colour.run(setting.load.invalidate("k")) is False
     setting.other.fails = set()
-    assert setting.call("k") == "k 3"
-    assert setting.call("k") == "k 3"
+    last = "k 2" if colour.owes else "k 3"
+    assert setting.call("k") == last
+    assert setting.call("k") == last
 
 
 @colours
@@ -166,7 +172,8 @@ def test_a_fallback_chosen_at_run_time(colour):
     assert colour.run(setting.load.invalidate("k")) is True
     assert setting.call("k") == "k 2"
     setting.recover()
-    assert setting.call("k") == "k 3"
+    assert setting.call("k") == ("k 2" if colour.owes else "k 3")
+    setting.call("other")
     assert setting.other.values() == []
 
 
@@ -178,7 +185,8 @@ def test_get_lookup_and_set_use_the_fallback(colour):
     assert colour.run(setting.load.set("set", "k")) is True
     assert colour.run(setting.load.get("k")) == "set"
     outcome = colour.run(setting.load.lookup("k"))
-    assert (outcome.status, outcome.value, outcome.tier) == ("fresh", "set", "fallback")
+    tier = None if colour.owes else "fallback"
+    assert (outcome.status, outcome.value, outcome.tier) == ("fresh", "set", tier)
     assert setting.call("k") == "set"
     assert setting.executions == []
 
@@ -244,4 +252,4 @@ def test_failures_of_one_operation_leave_the_others_alone(colour):
         setting.call("k")
     assert caught.value.value == "k 1"
     setting.break_down("read", "write")
-    assert setting.call("k") == "k 2"  # after a failed read no write is tried
+    assert setting.call("other") == "other 2"  # after a failed read no write is tried

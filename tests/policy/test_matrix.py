@@ -258,7 +258,7 @@ def test_a_failed_write_raised(colour, how, by_operation):
     ids=["CALL", "STALE", "callable", "read only"],
 )
 def test_a_failed_write_absorbed(colour, action):
-    """The caller gets the very value; the next call loads again."""
+    """The caller gets the very value; the next call loads again, unless what is owed answers it."""
     backend = colour.backend()
     made, heard = [], []
 
@@ -270,9 +270,14 @@ def test_a_failed_write_absorbed(colour, action):
     load = colour.cached(body, ttl=10, backend=backend, policy=policy)
     backend.fails = {"write"}
     assert colour.run(load("k")) is made[0]
-    assert colour.run(load("k")) is made[1]
-    assert [error.operation for error in heard] == ["write"] * 2
-    assert counted(load.cache_info()) == (0, 2, 2)
+    if colour.owes:
+        assert colour.run(load("k")) is made[0]
+        assert [error.operation for error in heard] == ["write"]
+        assert counted(load.cache_info()) == (1, 1, 1)
+    else:
+        assert colour.run(load("k")) is made[1]
+        assert [error.operation for error in heard] == ["write"] * 2
+        assert counted(load.cache_info()) == (0, 2, 2)
 
 
 # Failed drops.

@@ -56,15 +56,21 @@ def test_the_hit_rate_is_hits_per_call(hits, misses, rate):
 def test_counters_add_reset_and_show():
     """Every counter, by name."""
     one, other = Stats(), Stats()
-    for number, name in enumerate(Stats.__slots__, 1):
+    names = [name for name in Stats.__slots__ if name != "errors"]
+    one.errors["Full", None] = 1
+    other.errors |= {("Full", None): 2, ("OperationFailed", "read"): 3}
+    for number, name in enumerate(names, 1):
         assert getattr(one, name) == 0
         setattr(one, name, number)
         setattr(other, name, 100)
     one.add(other)
     info = one.info(10, 5)
-    for number, name in enumerate(Stats.__slots__, 1):
+    for number, name in enumerate(names, 1):
         assert getattr(info, name) == 100 + number
+    assert info.failures_by == {("Full", None): 3, ("OperationFailed", "read"): 3}
     assert (info.maxsize, info.currsize) == (10, 5)
     one.reset()
     assert one.info(None, None) == CacheInfo()
-    assert all(getattr(one, name) == 0 for name in Stats.__slots__)
+    assert all(getattr(one, name) == 0 for name in names)
+    assert one.errors == {}
+    assert info.failures_by["Full", None] == 3, "what has been told does not change"
