@@ -32,11 +32,14 @@ _PARTS: Final = re.compile(_PART, re.ASCII)
 _TAKES: Final = 'seconds (int or float), a timedelta, or text such as "90s", "5m", "1h30m"'
 
 
-def seconds(option: str, value: object, *, zero: bool = True, instead: str = "") -> float:
+def seconds(
+    option: str, value: object, *, zero: bool = True, instead: str = "", takes: str = _TAKES
+) -> float:
     """`value` in seconds; the error names `option`.
 
     Takes an int or a float (seconds), a `timedelta`, or text made of numbers and the units ms, s,
-    m, h, d, w: "90s", "1h30m". `zero`: whether it may be 0; `instead` says what to write then.
+    m, h, d, w: "90s", "1h30m". `zero`: whether it may be 0; `instead` says what to write then, and
+    `takes` what the option takes.
 
     Raises:
         TypeError: another type, or a bool.
@@ -46,10 +49,10 @@ def seconds(option: str, value: object, *, zero: bool = True, instead: str = "")
         amount = value.total_seconds()
     elif isinstance(value, str):
         if not _TEXT.fullmatch(value):
-            raise ValueError(f"{option}={value!r}: takes {_TAKES}")
+            raise ValueError(f"{option}={value!r}: takes {takes}")
         amount = sum(float(number) * _UNITS[unit] for number, unit in _PARTS.findall(value))
     elif isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{option}={shown(value)}: takes {_TAKES}")
+        raise TypeError(f"{option}={shown(value)}: takes {takes}")
     else:
         try:
             amount = float(value)
@@ -127,7 +130,8 @@ class Freshness:
             covered = _kinds("stale_if_error", stale_if_error, zero=True)
             sie = max(covered.values(), default=0.0)
         else:
-            sie = seconds("stale_if_error", stale_if_error)
+            takes = f"{_TAKES}, or a mapping from exception types to these"
+            sie = seconds("stale_if_error", stale_if_error, takes=takes)
         pause = seconds("retry_after", retry_after)
         soft = _timeout("soft_timeout", soft_timeout)
         hard = _timeout("hard_timeout", hard_timeout)

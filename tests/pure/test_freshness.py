@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memo import LoadTimeout
 from memo.entry import FOREVER, Entry, Raised
-from memo.freshness import Freshness, seconds
+from memo.freshness import Freshness, Pauses, seconds
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 numbers = st.floats(0, 1e9, allow_nan=False)
@@ -113,7 +114,8 @@ def test_any_text_is_a_duration_or_a_value_error(text):
     [
         ({"ttl": 0}, ValueError, "ttl=0: must be greater than 0"),
         ({"ttl": "0s"}, ValueError, "greater than 0"),
-        ({"ttl": -1}, ValueError, "ttl=-1"),
+        ({"ttl": -1}, ValueError, "ttl=-1: must not be negative, must be greater than 0"),
+        ({"ttl": math.nan}, ValueError, "ttl=nan: must not be negative"),
         ({"ttl": "soon"}, ValueError, "ttl='soon'"),
         ({"ttl": True}, TypeError, "ttl=True"),
         ({"ttl": None, "stale_while_revalidate": 1}, ValueError, "needs a ttl"),
@@ -136,6 +138,26 @@ def test_any_text_is_a_duration_or_a_value_error(text):
         ({"ttl": 1, "cache_exceptions": {KeyboardInterrupt: 1}}, TypeError, "no subclass"),
         ({"ttl": 1, "cache_exceptions": {ValueError: 0}}, ValueError, r"\[ValueError\]"),
         ({"ttl": 1, "cache_exceptions": {ValueError: "x"}}, ValueError, r"\[ValueError\]='x'"),
+        ({"ttl": 1, "stale_if_error": [OSError]}, TypeError, "or a mapping from exception types"),
+        ({"ttl": 1, "stale_if_error": {3: 1}}, TypeError, "stale_if_error: 3 is no subclass"),
+        ({"ttl": 1, "stale_if_error": {SystemExit: 1}}, TypeError, "no subclass of Exception"),
+        ({"ttl": 1, "stale_if_error": {OSError: -1}}, ValueError, r"stale_if_error\[OSError\]=-1"),
+        ({"ttl": None, "stale_if_error": {OSError: 1}}, ValueError, "stale_if_error needs a ttl"),
+        ({"ttl": 1, "hard_timeout": 0}, ValueError, r"hard_timeout=0: .*\(None: no limit\)"),
+        ({"ttl": 1, "hard_timeout": -1}, ValueError, "hard_timeout=-1: must not be negative"),
+        ({"ttl": 1, "hard_timeout": "soon"}, ValueError, "hard_timeout='soon': takes seconds"),
+        ({"ttl": 1, "hard_timeout": True}, TypeError, "hard_timeout=True"),
+        ({"ttl": 1, "stale_if_error": 1, "soft_timeout": 0}, ValueError, "soft_timeout=0"),
+        ({"ttl": 1, "soft_timeout": 1}, ValueError, "soft_timeout=1 needs stale_if_error"),
+        ({"ttl": None, "soft_timeout": 1}, ValueError, "soft_timeout needs a ttl"),
+        (
+            {"ttl": 1, "stale_if_error": 1, "soft_timeout": "2s", "hard_timeout": 2},
+            ValueError,
+            "soft_timeout='2s' beside hard_timeout=2: must be less",
+        ),
+        ({"ttl": 1, "retry_after": 5}, ValueError, "retry_after=5 needs stale_if_error"),
+        ({"ttl": None, "retry_after": 5}, ValueError, "retry_after needs a ttl"),
+        ({"ttl": 1, "stale_if_error": 1, "retry_after": -5}, ValueError, "retry_after=-5"),
     ],
 )
 def test_wrong_options_are_told(options, kind, words):
@@ -236,3 +258,89 @@ def test_a_remembered_exception_keeps_no_frames():
     entry = fresh.entry_for_exception(caught.value, 0.0)
     assert entry.value.error.__traceback__ is None
     assert entry.value.traceback is None
+
+
+# A function that fails or takes long.
+
+
+def test_timeouts_and_pauses_are_in_seconds():
+    """In every form of a duration; an infinite timeout is none."""
+    of = Freshness.of(
+        ttl=1,
+        stale_if_error="1h",
+        soft_timeout="200ms",
+        hard_timeout=timedelta(seconds=2),
+        retry_after="5s",
+    )
+    assert (of.soft_timeout, of.hard_timeout, of.retry_after) == (0.2, 2.0, 5.0)
+    never = Freshness.of(ttl=1, stale_if_error=1, soft_timeout=math.inf, hard_timeout=10**400)
+    assert (never.soft_timeout, never.hard_timeout, never.retry_after) == (None, None, 0.0)
+    assert Freshness.of(ttl=None, hard_timeout=5).hard_timeout == 5.0
+
+
+@pytest.mark.parametrize(
+    "way", [{"stale_if_error": 1}, {"stale_while_revalidate": 1}, {"keep_stale": math.inf}]
+)
+def test_a_soft_timeout_needs_some_way_to_serve_what_is_stale(way):
+    """A window of either kind, or a policy that serves stale values."""
+    assert Freshness.of(ttl=1, soft_timeout=1, **way).soft_timeout == 1.0
+
+
+def test_only_what_leaves_nothing_to_think_of_is_fixed():
+    """A timeout is something to think of, also where nothing gets stale."""
+    assert Freshness.of(ttl=1).fixed
+    assert Freshness.of(ttl=None).fixed
+    assert not Freshness.of(ttl=None, hard_timeout=1).fixed
+    assert not Freshness.of(ttl=1, stale_if_error={OSError: 1}).fixed
+
+
+def test_a_duration_covers_every_exception_and_nothing_else():
+    """An interrupt is none."""
+    of = Freshness.of(ttl=1, stale_if_error=60)
+    assert of.covering(ValueError()) == of.covering(LoadTimeout("k")) == 60.0
+    assert of.covering(KeyboardInterrupt()) == 0.0
+    assert Freshness.of(ttl=1).covering(ValueError()) == 0.0
+
+
+def test_a_mapping_covers_by_type():
+    """The nearest type in the exception's line counts; the longest of all is the window."""
+    of = Freshness.of(ttl=1, stale_if_error={OSError: "1m", ConnectionError: 5, TimeoutError: 0})
+    assert of.window == of.stale_if_error == 60.0
+    assert of.covering(FileNotFoundError()) == 60.0
+    assert of.covering(ConnectionResetError()) == 5.0
+    assert of.covering(TimeoutError()) == of.covering(LoadTimeout("k")) == 0.0
+    assert of.covering(ValueError()) == of.covering(KeyboardInterrupt()) == 0.0
+    assert Freshness.of(ttl=1, stale_if_error={}).window == 0.0
+
+
+def test_a_mapping_is_read_once():
+    """What becomes of the user's own afterwards is of no matter."""
+    given = {OSError: 60}
+    of = Freshness.of(ttl=1, stale_if_error=given)
+    given.clear()
+    assert of.covering(OSError()) == 60.0
+
+
+def test_pauses_end():
+    """When their time is up, when they are ended, when all are."""
+    pauses = Pauses(5.0)
+    pauses.begin("k", 100.0, 60.0)
+    assert pauses.window("k", 100.0) == pauses.window("k", 104.9) == 60.0
+    assert pauses.window("k", 105.0) is None
+    assert pauses.window("other", 100.0) is None
+    pauses.end("k")
+    assert pauses.window("k", 100.0) is None
+    pauses.end("k")
+    for key in range(3):
+        pauses.begin(key, 100.0, 60.0)
+    pauses.clear()
+    assert len(pauses) == 0
+
+
+def test_pauses_are_bounded():
+    """The key that has failed longest ago is forgotten; failing again makes a key the youngest."""
+    pauses = Pauses(5.0, most=3)
+    for key in ("a", "b", "c", "a", "d"):
+        pauses.begin(key, 100.0, 60.0)
+    assert len(pauses) == 3
+    assert [key for key in "abcd" if pauses.window(key, 100.0)] == ["a", "c", "d"]
