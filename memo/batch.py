@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from time import perf_counter
 from typing import Any
 
+from .background import Job, background
 from .core import AsyncCore, SyncCore, settled
 from .entry import ABSENT, USED_UP, Raised
-from .errors import shown
+from .errors import Expired, Miss, NoValue, OperationFailed, shown
 from .flights import ANEW, AsyncFlight, AsyncFlights, Flight
-from .flow import Flow
+from .flow import Flow, delete, renew
 from .guard import Budget
-from .steps import Followed, Refusal
+from .steps import Followed, Refusal, Write
 from .together import All, Elsewhere, Follow, Joins, Landed, LoadAll, together
 
-__all__ = ["AsyncBatch", "Batch"]
+__all__ = ["AsyncBatch", "Batch", "distinct", "refresh_many_behind", "refresh_many_in_task"]
 
 
 class _Batch:
@@ -25,68 +29,70 @@ class _Batch:
         core: the cache.
         flows: the flow of each key.
         load: the function; it is given a list of keys, and gives a mapping from keys to values.
-        refresh: starts a refresh of one key in the background.
+        refresh: starts a refresh of these keys in the background.
     """
-
-    __slots__ = (
-        "__weakref__",
-        "_flows",
-        "_led",
-        "_load",
-        "_loaded",
-        "_refresh",
-        "_stale",
-        "budget",
-        "core",
-        "raised",
-    )
 
     def __init__(
         self,
         core: Any,
         flows: Mapping[Any, Flow],
         load: Callable[[list[Any]], Any] | None = None,
-        refresh: Callable[[Any], None] | None = None,
+        refresh: Callable[[list[Any]], None] | None = None,
     ) -> None:
         self.core = core
         self.budget = None if core.timeout is None else Budget(core.timeout)
+        #: What the flow of each key ended with.
+        self.results: dict[Any, Any] = {}
         self._flows = flows
         self._load: Any = load
         self._refresh = refresh
         #: The flights that this call leads, until they land.
         self._led: dict[Any, Any] = {}
+        #: The keys that this call has loaded.
         self._loaded: set[Any] = set()
         self._stale: list[Any] = []
-        #: What the function raised in this call's own load.
-        self.raised: Raised | None = None
+        #: What the function raised in this call's own load, for more than one key.
+        self._raised: Raised | None = None
 
-    def _failed(self, error: Exception) -> Raised:
+    # --- what comes of a load ---
+
+    def _answers(self, keys: list[Any], loaded: Any) -> dict[Any, Any]:
+        """What each of `keys` is answered, where the function gave `loaded`."""
+        if not isinstance(loaded, Mapping):
+            name = self.core.name
+            raise TypeError(f"{name}: must return a mapping, and returned {shown(loaded)}")
+        return {key: loaded[key] for key in keys}
+
+    def _failed(self, keys: list[Any], error: Exception) -> dict[Any, Any]:
         own = error.__traceback__ and error.__traceback__.tb_next
-        self.raised = Raised(error.with_traceback(own), own)
-        return self.raised
+        self._raised = Raised(error.with_traceback(own), own)
+        return dict.fromkeys(keys, self._raised)
 
-    def values(self, results: Mapping[Any, Any]) -> dict[Any, Any]:
-        """The values of the keys that have one, as a caller gets them.
+    def _is_shared_failure(self, result: Any) -> bool:
+        """Whether `result` is an exception that may concern some other key that was loaded with it.
 
-        Raises:
-            Exception: what the function raised, or what the policy raises; of several the first.
+        It is not remembered, and those who follow one key load what they want by themselves.
         """
-        values = {}
-        for key, result in results.items():
-            if type(result) is Refusal:
-                raise result.error.with_traceback(None)
-            if type(result) is Raised:
-                raise result.error if result is self.raised else result.again()
-            if result is not ABSENT:
-                values[key] = self.core.handed_out(result)
-        return values
+        return result is self._raised and result is not None and len(self._loaded) > 1
+
+    def _is_wanted(self, step: Any) -> bool:
+        return not (type(step) is Write and self._is_shared_failure(step.entry.value))
+
+    # --- flights ---
 
     def _land(self, key: Any, result: Any) -> None:
         flight = self._led.pop(key, None)
         if flight is None:
             return
-        own = type(result) is Raised and not _may_be_shared(result.error)
-        if key not in self._loaded or result is ABSENT or type(result) in USED_UP or own:
+        alone = type(result) is Raised and (
+            not isinstance(result.error, Exception) or isinstance(result.error, RecursionError)
+        )
+        if (
+            alone
+            or key not in self._loaded
+            or type(result) in USED_UP
+            or self._is_shared_failure(result)
+        ):
             result = ANEW
         try:
             self.core.flights.land(flight, result)
@@ -95,48 +101,113 @@ class _Batch:
 
     def _land_all(self) -> None:
         for key in list(self._led):
-            self._land(key, ABSENT)
+            self._land(key, ANEW)
 
-    def _values(self, loaded: Any) -> Mapping[Any, Any]:
-        if not isinstance(loaded, Mapping):
-            name = self.core.name
-            raise TypeError(f"{name}: must return a mapping, and returned {shown(loaded)}")
-        return loaded
+    # --- the end ---
+
+    def _give_up(self, fault: Exception) -> list[Any]:
+        """Our own part has failed; returns the keys for which to call the function after all."""
+        self._land_all()
+        self.core.fault("memo itself", fault)
+        left = [key for key in self._flows if key not in self.results]
+        self._loaded.update(left)
+        return left if self._load is not None else []
 
     def _refresh_stale(self) -> None:
-        refresh = self._refresh
-        if refresh is None:
+        if self._refresh is None or not self._stale:
             return
-        for key in self._stale:
+        try:
+            self._refresh(self._stale)
+        except Exception as fault:
+            self.core.fault("starting a refresh", fault)
+
+    def _raise_first(self, without_absences: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Raise what is to be raised, if anything; of several the first.
+
+        Raises:
+            Exception: what the function raised, or what the policy raises.
+        """
+        raised, results = self._raised, self.results
+        failure = None
+        for key in self._flows:
+            result = results.get(key)
+            if type(result) is Refusal and not (without_absences and _is_absence(result)):
+                failure = result.error.with_traceback(None)
+                break
+            if type(result) is Raised and type(result.error) is not NoValue:
+                failure = result.error if result is raised else result.again()
+                break
+        if failure is not None:
+            # What is raised knows this frame and those below, and they are not to know it.
+            self._raised, self.results = None, {}
+            raised = result = results = None  # type: ignore[assignment]
             try:
-                refresh(key)
-            except Exception as fault:
-                self.core.fault("starting a refresh", fault)
+                raise failure
+            finally:
+                failure = None
 
-
-def _may_be_shared(error: BaseException) -> bool:
-    """Whether followers are to get it: a full stack, an interrupt, an exit are the leader's own."""
-    return isinstance(error, Exception) and not isinstance(error, RecursionError)
+    def _handed_out(self) -> tuple[dict[Any, Any], list[Any]]:
+        """The values of the keys that have one, and the keys whose value cannot be handed out."""
+        values: dict[Any, Any] = {}
+        kept: list[Any] = []
+        for key in self._flows:
+            result = self.results.get(key, ABSENT)
+            if result is ABSENT or type(result) in {Raised, Refusal}:
+                continue
+            try:
+                values[key] = self.core.handed_out(result)
+            except OperationFailed:
+                if self._load is None:
+                    raise
+                kept.append(key)
+                values[key] = result
+        return values, kept
 
 
 class Batch(_Batch):
     """Many keys in the caller's thread."""
 
-    __slots__ = ()
     core: SyncCore
 
+    def values(self, *, without_absences: bool = False) -> dict[Any, Any]:
+        """The values of the keys that have one; that one has none may be no error.
+
+        Raises:
+            Exception: what the function raised, or what the policy raises; of several the first.
+        """
+        self.run()
+        self._raise_first(without_absences)
+        values, kept = self._handed_out()
+        if kept:
+            # Others share what is stored, and `copy` gives no copy: nobody else gets this one.
+            mine = [key for key in kept if key in self._loaded]
+            for key in mine:
+                self.core.run(delete(key, self.core.rules, self.core.stats), self.budget)
+            theirs = [key for key in kept if key not in self._loaded]
+            loaded = self._load(theirs) if theirs else {}
+            for key in theirs:
+                values.pop(key)
+                if type(loaded[key]) is not Raised:
+                    values[key] = loaded[key]
+        return values
+
     def run(self) -> dict[Any, Any]:
-        """What the flow of each key ended with: a value, `ABSENT`, a `Raised` or a `Refusal`."""
-        flow = together(self._flows)
+        """What the flow of each key ended with: a value, a `Raised` or a `Refusal`."""
+        flow = together(self._flows, self.results)
         try:
             answer = None
             while True:
                 answer = self._perform(flow.send(answer))
-        except StopIteration as stop:
+        except StopIteration:
             self._refresh_stale()
-            return stop.value  # type: ignore[no-any-return]
+        except Exception as fault:
+            left = self._give_up(fault)
+            if left:
+                self.results |= self._call(left)[0]
         finally:
+            answer = None  # no cycle through what the function raised
             self._land_all()
+        return self.results
 
     def settled(self) -> dict[Any, Any]:
         """What `run` gives, where that is no value.
@@ -149,7 +220,9 @@ class Batch(_Batch):
     def _perform(self, step: Any) -> Any:
         kind = type(step)
         if kind is All:
-            return self.core.perform_all(step.steps, self.budget)
+            wanted = [one for one in step.steps if self._is_wanted(one)]
+            answers = iter(self.core.perform_all(wanted, self.budget) if wanted else ())
+            return [next(answers) if self._is_wanted(one) else None for one in step.steps]
         if kind is Joins:
             return {key: self._join(key) for key in step.keys}
         if kind is LoadAll:
@@ -172,12 +245,13 @@ class Batch(_Batch):
         self._led[key] = flight
         return flight
 
-    def _call(self, keys: list[Any]) -> Any:
+    def _call(self, keys: list[Any]) -> tuple[dict[Any, Any], float]:
         self._loaded.update(keys)
+        begun = perf_counter()
         try:
-            return self._values(self._load(keys))
+            return self._answers(keys, self._load(keys)), perf_counter() - begun
         except Exception as error:
-            return self._failed(error)
+            return self._failed(keys, error), perf_counter() - begun
 
     def _follow(self, step: Follow) -> Any:
         result = self.core.flights.follow(step.flight)
@@ -187,23 +261,75 @@ class Batch(_Batch):
         return None if result is ANEW else Followed(result)
 
 
-class AsyncBatch(_Batch):
-    """Many keys in a task of its own, which outlives the caller's if others wait for its loads."""
+#: Batches under way: a task that nothing refers to may vanish.
+_under_way: set[asyncio.Task[Any]] = set()
 
-    __slots__ = ()
+
+class AsyncBatch(_Batch):
+    """Many keys in a task of its own, which outlives the caller's while others wait for it."""
+
     core: AsyncCore
 
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._task: Any = None
+        self._caller_waits = True
+        #: Whether values are there, which are stored whoever waits.
+        self._kept = False
+
+    async def values(self, *, without_absences: bool = False) -> dict[Any, Any]:
+        """The values of the keys that have one; that one has none may be no error.
+
+        Raises:
+            Exception: what the function raised, or what the policy raises; of several the first.
+        """
+        await self.run()
+        self._raise_first(without_absences)
+        values, kept = self._handed_out()
+        if kept:
+            # Others share what is stored, and `copy` gives no copy: nobody else gets this one.
+            for key in [key for key in kept if key in self._loaded]:
+                flow = delete(key, self.core.rules, self.core.stats)
+                await self.core.run(flow, self.budget)
+            theirs = [key for key in kept if key not in self._loaded]
+            loaded = await self._load(theirs) if theirs else {}
+            for key in theirs:
+                values.pop(key)
+                if type(loaded[key]) is not Raised:
+                    values[key] = loaded[key]
+        return values
+
     async def run(self) -> dict[Any, Any]:
-        """What the flow of each key ended with: a value, `ABSENT`, a `Raised` or a `Refusal`."""
-        task: asyncio.Task[Any] = asyncio.get_running_loop().create_task(self._run())
-        self.core.refreshes.add(task)  # a task that nothing refers to may vanish
-        task.add_done_callback(self._over)
+        """What the flow of each key ended with: a value, a `Raised` or a `Refusal`."""
+        self._task = task = asyncio.get_running_loop().create_task(self._run())
+        _under_way.add(task)
+        task.add_done_callback(_over)
         try:
-            return await asyncio.shield(task)
+            await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not any(flight.waiters for flight in self._led.values()):
-                task.cancel()
+            self._caller_waits = False
+            for flight in self._led.values():
+                flight.led = False
+            self.cancel()
             raise
+        finally:
+            self._task = task = None
+        return self.results
+
+    def go_behind(self) -> None:
+        """Run in a task of its own, for nobody who waits."""
+        self._kept = True
+        task = asyncio.get_running_loop().create_task(self._behind())
+        self.core.refreshes.add(task)
+        task.add_done_callback(self.core.refreshes.discard)
+
+    async def _behind(self) -> None:
+        AsyncFlights.leave()  # what the caller is inside of does not wait for this
+        try:
+            await self._run()
+            self._raise_first()
+        except Exception as error:
+            self.core.fault("a refresh in the background", error)
 
     async def settled(self) -> dict[Any, Any]:
         """What `run` gives, where that is no value.
@@ -213,27 +339,40 @@ class AsyncBatch(_Batch):
         """
         return {key: settled(result) for key, result in (await self.run()).items()}
 
-    def _over(self, task: asyncio.Task[Any]) -> None:
-        self.core.refreshes.discard(task)
-        if not task.cancelled():
-            task.exception()  # of a caller that is gone: nobody else asks for it
+    def cancel(self) -> None:
+        """Cancel it, unless somebody waits for it, or it has only to store what is there."""
+        wanted = (
+            self._caller_waits or self._kept or any(flight.waiters for flight in self._led.values())
+        )
+        if self._running is not None and not wanted:
+            self._running.cancel()
 
-    async def _run(self) -> dict[Any, Any]:
-        flow = together(self._flows)
+    _running: asyncio.Task[Any] | None = None
+
+    async def _run(self) -> None:
+        self._running = asyncio.current_task()
+        flow = together(self._flows, self.results)
         try:
             answer = None
             while True:
                 answer = await self._perform(flow.send(answer))
-        except StopIteration as stop:
+        except StopIteration:
             self._refresh_stale()
-            return stop.value  # type: ignore[no-any-return]
+        except Exception as fault:
+            left = self._give_up(fault)
+            if left:
+                self.results |= (await self._call(left))[0]
         finally:
+            answer = None  # no cycle through what the function raised
             self._land_all()
+            self._running = None
 
     async def _perform(self, step: Any) -> Any:
         kind = type(step)
         if kind is All:
-            return await self.core.perform_all(step.steps, self.budget)
+            wanted = [one for one in step.steps if self._is_wanted(one)]
+            answers = iter(await self.core.perform_all(wanted, self.budget) if wanted else ())
+            return [next(answers) if self._is_wanted(one) else None for one in step.steps]
         if kind is Joins:
             return {key: self._join(key) for key in step.keys}
         if kind is LoadAll:
@@ -256,26 +395,96 @@ class AsyncBatch(_Batch):
         return self._leads(key, flight)
 
     def _leads(self, key: Any, flight: AsyncFlight) -> AsyncFlight:
-        flight.led = False
-        for first in self._led.values():
-            flight.awaits.append(first)  # who waits for it waits for all that is loaded with it
-            break
+        flight.led = self._caller_waits
+        flight.task = self  # type: ignore[assignment]  # what is cancelled when nobody waits
         self._led[key] = flight
         return flight
 
-    async def _call(self, keys: list[Any]) -> Any:
+    async def _call(self, keys: list[Any]) -> tuple[dict[Any, Any], float]:
         self._loaded.update(keys)
-        load: Callable[[list[Any]], Awaitable[Any]] = self._load
+        begun = perf_counter()
         try:
-            with AsyncFlights.inside(next(iter(self._led.values()))):
-                return self._values(await load(keys))
+            with _inside(list(self._led.values())):
+                answers = self._answers(keys, await self._load(keys))
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            return self._failed(error)
+            return self._failed(keys, error), perf_counter() - begun
+        self._kept = True
+        for flight in self._led.values():
+            flight.detached = True
+        return answers, perf_counter() - begun
 
     async def _follow(self, step: Follow) -> Any:
         result = await self.core.flights.follow(step.flight)
         if result is ABSENT:  # waiting would never end
             return self._leads(step.key, self.core.flights.lead(step.key))
         return None if result is ANEW else Followed(result)
+
+
+@contextlib.contextmanager
+def _inside(flights: list[AsyncFlight]) -> Iterator[None]:
+    """What runs in the block runs inside all of `flights`, none of which it can wait for."""
+    if not flights:
+        yield
+        return
+    first, *others = flights
+    with AsyncFlights.inside(first):
+        for flight in others:
+            flight.awaits.append(first)
+        try:
+            yield
+        finally:
+            for flight in others:
+                flight.awaits.remove(first)
+
+
+def _over(task: asyncio.Task[Any]) -> None:
+    _under_way.discard(task)
+    if not task.cancelled():
+        task.exception()  # of a caller that is gone: nobody else asks for it
+
+
+def _is_absence(refusal: Refusal) -> bool:
+    """Whether it says that there is no entry, or none that is fresh."""
+    return any(
+        isinstance(error, Miss | Expired) for error in (refusal.error, refusal.error.__cause__)
+    )
+
+
+def distinct(keys: Iterable[Any]) -> list[Any]:
+    """`keys` without the later of equal ones.
+
+    Raises:
+        TypeError: it is text, or nothing to iterate over.
+    """
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise TypeError(f"takes an iterable of ids first, not {shown(keys)}")
+    return list(dict.fromkeys(keys))
+
+
+def refresh_many_behind(core: Any, keys: list[Any], load: Callable[[list[Any]], Any]) -> None:
+    """Recompute what is under `keys` by one load in the background, where that is not going on."""
+    free = [key for key in keys if not core.flights.loading(key)]
+    if not free or background.closed:
+        return
+    renewals = {key: renew(key, core.rules, core.stats) for key in free}
+    batch = Batch(core, renewals, load)
+    context = contextvars.copy_context()
+    if not background.submit(Job(core, lambda: context.run(_refresh, batch), lambda: None)):
+        core.fault("refreshing in the background", RuntimeError("too many refreshes wait"))
+
+
+def _refresh(batch: Batch) -> None:
+    try:
+        batch.values()
+    except Exception as error:
+        batch.core.fault("a refresh in the background", error)
+
+
+def refresh_many_in_task(core: Any, keys: list[Any], load: Callable[[list[Any]], Any]) -> None:
+    """Recompute what is under `keys` by one load in a task, where that is not going on."""
+    free = [key for key in keys if not core.flights.loading(key)]
+    if free:
+        renewals = {key: renew(key, core.rules, core.stats) for key in free}
+        AsyncBatch(core, renewals, load).go_behind()

@@ -12,11 +12,11 @@ from . import flow as flows
 from .backends.base import is_async
 from .backends.memory import Memory
 from .background import background
-from .batch import AsyncBatch, Batch
+from .batch import AsyncBatch, Batch, refresh_many_behind, refresh_many_in_task
 from .configuration import bypassed
 from .core import AsyncCore, Core, SyncCore, settled
 from .entry import ABSENT, Raised
-from .errors import Expired, Miss, OperationFailed, shown, text_of
+from .errors import NoValue, OperationFailed, shown, text_of
 from .flow import Rules
 from .freshness import Duration, seconds
 from .options import DEFAULT_MAXSIZE, InForce, Options
@@ -107,6 +107,22 @@ def refuse_async(backend: Any, name: str) -> None:
         )
 
 
+class _Decorating:
+    """`memo.cached`, with the options of a cache where none are written."""
+
+    def __init__(self, decorate: Any, defaults: dict[str, Any]) -> None:
+        self._decorate = decorate
+        self._defaults = defaults
+
+    def __call__(self, func: Any = None, /, **options: Any) -> Any:
+        return self._decorate(func, **(self._defaults | options))
+
+    def many(self, func: Any = None, /, **options: Any) -> Any:
+        """`memo.cached.many`, likewise."""
+        defaults = {name: value for name, value in self._defaults.items() if value is not None}
+        return self._decorate.many(func, **(defaults | options))
+
+
 class _Face:
     """What `Cache` and `AsyncCache` have in common."""
 
@@ -172,15 +188,15 @@ class _Face:
         cached: ClassVar[_Cached]
     else:
 
-        def cached(self, func: Any = None, /, **options: Any) -> Any:
+        @property
+        def cached(self) -> _Decorating:
             """`memo.cached` with this cache's store, policy, timer and lifetime as the defaults."""
             own = self._options
             core = self._core
             defaults: dict[str, Any] = {"backend": core.store, "policy": core.rules.policy}
             if own.timer is not None:
                 defaults["timer"] = own.timer
-            defaults |= own.lifetime
-            return type(self).decorate(func, **(defaults | options))
+            return _Decorating(type(self).decorate, defaults | own.lifetime)
 
     def info(self) -> CacheInfo:
         """The counters, and what is held."""
@@ -197,6 +213,12 @@ class _Face:
         except Exception as error:
             raise unusable_key(error) from error
         return key if self._core.scope is None else (self._core.scope, key)
+
+    def _keys(self, keys: Iterable[Any]) -> dict[Any, Any]:
+        """Each of `keys`, by the key as the store has it."""
+        if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+            raise TypeError(f"keys={shown(keys)}: takes an iterable of keys")
+        return {self._key(key): key for key in keys}
 
     def __repr__(self) -> str:
         name = f" {self._namespace!r}" if self._namespace is not None else ""
@@ -282,12 +304,13 @@ class Cache(_Face):
         """The values of those of `keys` that have one, in the order of `keys`.
 
         Raises:
+            TypeError: `keys` is text, or nothing to iterate over.
             OperationFailed: a read failed, or a key cannot be hashed.
         """
         core = self._core
-        wanted = {self._key(key): key for key in keys}
-        batch = Batch(core, {full: flows.get(full, core.rules, core.stats) for full in wanted})
-        values = batch.values(_found(batch.run()))
+        wanted = self._keys(keys)
+        looks = {full: flows.get(full, core.rules, core.stats) for full in wanted}
+        values = Batch(core, looks).values(without_absences=True)
         return {wanted[full]: value for full, value in values.items()}
 
     def set_many(self, values: Mapping[Any, Any], *, ttl: Duration | None = None) -> int:
@@ -297,6 +320,8 @@ class Cache(_Face):
             OperationFailed: a key cannot be hashed; or what the policy raises.
         """
         core = self._core
+        if not isinstance(values, Mapping):
+            raise TypeError(f"values={shown(values)}: takes a mapping from keys to values")
         freshness = _with_ttl(core, ttl)
         stores = {}
         for key, value in values.items():
@@ -312,19 +337,27 @@ class Cache(_Face):
 
         `load` returns a mapping from keys to values; keys without a value are left out, and are
         not remembered. One load per key runs at a time, as by `get_or_load`.
+
+        Raises:
+            TypeError: `keys` is text, or nothing to iterate over; `load` returned no mapping.
+            OperationFailed: a key cannot be hashed; or what the policy raises.
         """
         core = self._core
-        wanted = {self._key(key): key for key in keys}
-        if bypassed():
-            return dict(load(list(wanted.values())))
+        wanted = self._keys(keys)
 
         def load_full(missing: list[Any]) -> dict[Any, Any]:
-            loaded = load([wanted[full] for full in missing])
-            return {full: loaded[wanted[full]] for full in missing if wanted[full] in loaded}
+            return _by_full(load([wanted[full] for full in missing]), missing, wanted)
 
-        calls = {full: flows.call(full, core.rules, core.stats) for full in wanted}
-        batch = Batch(core, calls, load_full)
-        return {wanted[full]: value for full, value in batch.values(batch.run()).items()}
+        if bypassed():
+            values = _present(load_full(list(wanted)))
+        else:
+            calls = {full: flows.call(full, core.rules, core.stats) for full in wanted}
+
+            def refresh(stale: list[Any]) -> None:
+                refresh_many_behind(core, stale, load_full)
+
+            values = Batch(core, calls, load_full, refresh).values()
+        return {wanted[full]: value for full, value in values.items()}
 
     def delete(self, key: Hashable) -> bool:
         """Drop what is under `key`, and what is being loaded for it; whether there was anything."""
@@ -422,13 +455,13 @@ class AsyncCache(_Face):
         """The values of those of `keys` that have one, in the order of `keys`.
 
         Raises:
+            TypeError: `keys` is text, or nothing to iterate over.
             OperationFailed: a read failed, or a key cannot be hashed.
         """
         core = self._core
-        wanted = {self._key(key): key for key in keys}
+        wanted = self._keys(keys)
         looks = {full: flows.get(full, core.rules, core.stats) for full in wanted}
-        batch = AsyncBatch(core, looks)
-        values = batch.values(_found(await batch.run()))
+        values = await AsyncBatch(core, looks).values(without_absences=True)
         return {wanted[full]: value for full, value in values.items()}
 
     async def set_many(self, values: Mapping[Any, Any], *, ttl: Duration | None = None) -> int:
@@ -438,6 +471,8 @@ class AsyncCache(_Face):
             OperationFailed: a key cannot be hashed; or what the policy raises.
         """
         core = self._core
+        if not isinstance(values, Mapping):
+            raise TypeError(f"values={shown(values)}: takes a mapping from keys to values")
         freshness = _with_ttl(core, ttl)
         stores = {}
         for key, value in values.items():
@@ -453,19 +488,27 @@ class AsyncCache(_Face):
 
         `load` gives a mapping from keys to values; keys without a value are left out, and are not
         remembered. One load per key runs at a time, as by `get_or_load`.
+
+        Raises:
+            TypeError: `keys` is text, or nothing to iterate over; `load` gave no mapping.
+            OperationFailed: a key cannot be hashed; or what the policy raises.
         """
         core = self._core
-        wanted = {self._key(key): key for key in keys}
-        if bypassed():
-            return dict(await load(list(wanted.values())))
+        wanted = self._keys(keys)
 
         async def load_full(missing: list[Any]) -> dict[Any, Any]:
-            loaded = await load([wanted[full] for full in missing])
-            return {full: loaded[wanted[full]] for full in missing if wanted[full] in loaded}
+            return _by_full(await load([wanted[full] for full in missing]), missing, wanted)
 
-        calls = {full: flows.call(full, core.rules, core.stats) for full in wanted}
-        batch = AsyncBatch(core, calls, load_full)
-        return {wanted[full]: value for full, value in batch.values(await batch.run()).items()}
+        if bypassed():
+            values = _present(await load_full(list(wanted)))
+        else:
+            calls = {full: flows.call(full, core.rules, core.stats) for full in wanted}
+
+            def refresh(stale: list[Any]) -> None:
+                refresh_many_in_task(core, stale, load_full)
+
+            values = await AsyncBatch(core, calls, load_full, refresh).values()
+        return {wanted[full]: value for full, value in values.items()}
 
     async def delete(self, key: Hashable) -> bool:
         """Drop what is under `key`, and what is being loaded for it; whether there was anything."""
@@ -507,17 +550,16 @@ class AsyncCache(_Face):
         await self.close()
 
 
-def _found(results: Mapping[Any, Any]) -> dict[Any, Any]:
-    """`results` without the keys that have no value: neither is that an error."""
-    return {key: result for key, result in results.items() if not _is_absence(result)}
+def _by_full(loaded: Any, missing: list[Any], wanted: Mapping[Any, Any]) -> dict[Any, Any]:
+    """What a load of many gave, by the keys as the store has them."""
+    if not isinstance(loaded, Mapping):
+        raise TypeError(f"load: must return a mapping, and returned {shown(loaded)}")
+    keys = ((full, wanted[full]) for full in missing)
+    return {full: loaded[key] if key in loaded else Raised(NoValue(key)) for full, key in keys}
 
 
-def _is_absence(result: Any) -> bool:
-    if type(result) is not Refusal:
-        return False
-    return any(
-        isinstance(error, Miss | Expired) for error in (result.error, result.error.__cause__)
-    )
+def _present(loaded: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {full: value for full, value in loaded.items() if type(value) is not Raised}
 
 
 def _with_ttl(core: Core, ttl: Duration | None) -> Any:

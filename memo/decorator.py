@@ -259,18 +259,15 @@ class _Cached:
 
         Args:
             func: the function; without it, a decorator with these options is returned.
-            options: as `cached` has them, but for `soft_timeout` and `hard_timeout`; each id is an
-                entry.
+            options: as `cached` has them, but for `soft_timeout`, `hard_timeout` and `typed`; each
+                id is an entry.
 
         Raises:
             TypeError, ValueError: an option that cannot be; the message names it.
         """
-        for name in ("soft_timeout", "hard_timeout"):
+        for name, why in _NOT_FOR_MANY.items():
             if name in options:
-                raise TypeError(
-                    f"cached.many: takes no {name}: one call loads many ids, some of them for "
-                    "others who wait"
-                )
+                raise TypeError(f"cached.many: takes no {name}: {why}")
         decorate = self(**options)
         if func is None:
             return lambda func: many_of(func, decorate)
@@ -282,6 +279,12 @@ class _Cached:
     def __reduce__(self) -> str:
         return "cached"
 
+
+_NOT_FOR_MANY: Final = {
+    "soft_timeout": "one call loads many ids, some of them for others who wait",
+    "hard_timeout": "one call loads many ids, some of them for others who wait",
+    "typed": "in the mapping that the function returns equal ids are one",
+}
 
 _Cached.__call__.__qualname__ = "cached"  # what Python calls it in messages
 cached: Final = _Cached()

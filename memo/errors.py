@@ -150,6 +150,14 @@ class OperationFailed(CacheError):
         return f"{what}{where}{which}: {self.reason}"
 
 
+class NoValue(KeyError):
+    """The function, asked for several keys at once, gave no value for this one.
+
+    Not a `CacheError`: it is the function's answer. It is not remembered, nothing stale stands in
+    for it, and what was stored under the key is dropped.
+    """
+
+
 class LoadTimeout(TimeoutError):
     """The function has given no value within `hard_timeout`; it goes on, and its value is stored.
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from . import flow as flows
-from .batch import AsyncBatch, Batch
+from .batch import AsyncBatch, Batch, distinct, refresh_many_behind, refresh_many_in_task
 from .configuration import bypassed
-from .entry import Outcome
-from .errors import shown
-from .functions import AsyncCachedFunction, CachedFunction, _Bound, _Proxy
-from .site import KeylessError, Site
-from .turns import refresh_behind, refresh_in_task
+from .entry import Outcome, Raised
+from .errors import NoValue, shown
+from .functions import _Bound, _Proxy
+from .scopes import name_of_function
+from .site import KeylessError, Site, is_coroutine_function
 
 __all__ = ["AsyncCachedMany", "CachedMany", "many_of"]
 
@@ -26,79 +26,105 @@ V = TypeVar("V")
 
 
 class _Asked:
-    """One call for many ids: whose they are, and what key each has."""
+    """One call for many ids: whose they are, and what key each has.
 
-    __slots__ = ("after", "before", "core", "error", "ids", "keys", "kwargs", "site")
+    Raises:
+        TypeError: the ids are missing, or nothing to iterate over.
+    """
 
     def __init__(self, site: Site, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.site = site
-        head = place_of_ids(site, args)
-        self.before = args[:head]
-        kwargs = dict(kwargs)
-        if len(args) > head:
-            ids: Any = args[head]
-            self.after = args[head + 1 :]
-        else:
-            name = _name_of_ids(site, head)
-            if name not in kwargs:
-                raise TypeError(f"{site.name}() needs its first argument, the ids")
-            ids = kwargs.pop(name)
-            self.after = ()
-        self.kwargs = kwargs
-        if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
-            raise TypeError(f"{site.name}: takes an iterable of ids first, not {shown(ids)}")
-        #: Each id that was asked for, by its key; of equal ones the first.
-        self.keys: dict[Any, Any] = {}
-        self.ids = list(ids)
-        self.core: Any = site.core
-        #: Why an id can have no key.
-        self.error: Any = None
-        for one in self.ids:
-            try:
-                self.core, key = site.locate(self.args_of(one), kwargs, "many")
-            except KeylessError as keyless:
-                self.core, self.error = keyless.core, keyless.error
-                return
-            self.keys.setdefault(key, one)
+        ids, self.before, self.after, self.kwargs = _split(site, args, kwargs)
+        try:
+            self.ids = distinct(ids)
+        except TypeError as error:
+            raise TypeError(f"{site.name}: {error}") from None
 
-    def args_of(self, one: Any) -> tuple[Any, ...]:
-        """The positional arguments of a call for `one` id."""
-        return (*self.before, one, *self.after)
+    def args_of(self, ids: Any) -> tuple[Any, ...]:
+        """The positional arguments of a call for `ids`."""
+        return (*self.before, ids, *self.after)
+
+    def locate(self) -> None:
+        """Find the cache, and the key of each id.
+
+        Raises:
+            KeylessError: an id can have no key.
+        """
+        #: The cache, and the ids that have each key, which is more than one where `key=` says so.
+        self.core: Any = self.site.core
+        self.keys: dict[Any, list[Any]] = {}
+        for one in self.ids:
+            self.core, key = self.site.locate(self.args_of(one), self.kwargs, None)
+            self.keys.setdefault(key, []).append(one)
 
     def flows(self) -> dict[Any, Any]:
+        """The flow of each key."""
         core = self.core
         return {key: flows.call(key, core.rules, core.stats) for key in self.keys}
 
-    def by_key(self, values: Mapping[Any, Any], keys: Iterable[Any]) -> dict[Any, Any]:
-        """Values of ids, as values of their keys."""
-        wanted = ((key, self.keys[key]) for key in keys)
-        return {key: values[one] for key, one in wanted if one in values}
+    def first(self, keys: Iterable[Any]) -> list[Any]:
+        """One id of each of `keys`."""
+        return [self.keys[key][0] for key in keys]
+
+    def by_key(self, loaded: Any, keys: Iterable[Any]) -> dict[Any, Any]:
+        """What the function gave for the first id of each key."""
+        values = _mapping(self.site, loaded)
+        wanted = ((key, self.keys[key][0]) for key in keys)
+        return {key: values[one] if one in values else Raised(NoValue(one)) for key, one in wanted}
 
     def by_id(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
         """Values of keys, as values of their ids, in the order in which those were asked for."""
-        return {one: values[key] for key, one in self.keys.items() if key in values}
+        key_of = {one: key for key, ids in self.keys.items() for one in ids}
+        return {one: values[key_of[one]] for one in self.ids if key_of[one] in values}
+
+    def only_asked(self, loaded: Any) -> dict[Any, Any]:
+        """What the function gave, as a caller gets it who goes past the cache."""
+        values = _mapping(self.site, loaded)
+        return {one: values[one] for one in self.ids if one in values}
 
 
-def place_of_ids(site: Site, args: tuple[Any, ...]) -> int:
-    """Which of the positional arguments is the ids: the first, but for a method's receiver."""
-    return int(site.has_receivers and bool(args) and args[0] in site.receivers)
+def _split(
+    site: Site, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, tuple[Any, ...], tuple[Any, ...], dict[str, Any]]:
+    """The ids (or the one id) of a call, what comes before and after them, and the keywords."""
+    place = int(site.has_receivers and bool(args) and args[0] in site.receivers)
+    if len(args) > place:
+        return args[place], args[:place], args[place + 1 :], kwargs
+    names = list(inspect.signature(site.function).parameters)
+    if site.has_receivers and not place:
+        place = 1  # called without its instance; the function says so
+    name = names[place] if place < len(names) else None
+    if name not in kwargs:
+        raise TypeError(f"{site.name}() misses its argument {name or names[0]!r}, the ids")
+    rest = dict(kwargs)
+    return rest.pop(name), args, (), rest
 
 
-def _name_of_ids(site: Site, place: int) -> str:
-    return list(inspect.signature(site.function).parameters)[place]
+def _mapping(site: Site, found: Any) -> Mapping[Any, Any]:
+    if not isinstance(found, Mapping):
+        raise TypeError(f"{site.name}: must return a mapping, and returned {shown(found)}")
+    return found
 
 
 class _ManySite:
     """What a proxy needs to know of a function of many ids."""
 
-    binds_instances = True
-    binding = "plain"
-    has_receivers = True
-
     def __init__(self, function: Any, path: Any, one: Any) -> None:
         self.function = function
         self.path = functools.update_wrapper(path, function)
-        self._one = one
+        self._one: Site = one._self_site  # noqa: SLF001
+
+    @property
+    def binding(self) -> str:
+        return self._one.binding
+
+    @property
+    def has_receivers(self) -> bool:
+        return self._one.has_receivers
+
+    @property
+    def binds_instances(self) -> bool:
+        return self._one.binds_instances
 
     def first_path(self) -> Any:
         return self.path
@@ -107,7 +133,7 @@ class _ManySite:
         """The proxy is the decorated function from now on."""
 
     def becomes_method(self, owner: type) -> None:
-        self._one.__set_name__(owner, "")
+        self._one.becomes_method(owner)
 
 
 class _Many(_Proxy):
@@ -142,9 +168,10 @@ class _Many(_Proxy):
 
     def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
         """The function bound to `instance`; through the class, itself."""
-        if instance is None:
-            return self
-        bound = _Bound(self._self_site.path, instance)
+        site = self._self_site
+        if instance is None or not site.binds_instances:
+            return self._self_get(instance, owner)
+        bound = _Bound(site.path, instance)
         bound.decorated = self
         return bound
 
@@ -170,29 +197,29 @@ class CachedMany(_Many, Generic[K, P, V]):
         def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
             """The function bound to `instance`; through the class, itself."""
 
-    def get(self, one: K, /, *args: P.args, **kwargs: P.kwargs) -> V:
+    def get(self, /, *args: Any, **kwargs: Any) -> V:
         """The cached value of one id; see `CachedFunction.get`."""
-        return self._self_one.get(one, *args, **kwargs)  # type: ignore[no-any-return]
+        return self._self_one.get(*args, **kwargs)  # type: ignore[no-any-return]
 
-    def lookup(self, one: K, /, *args: P.args, **kwargs: P.kwargs) -> Outcome:
+    def lookup(self, /, *args: Any, **kwargs: Any) -> Outcome:
         """What is cached of one id; see `CachedFunction.lookup`."""
-        return self._self_one.lookup(one, *args, **kwargs)  # type: ignore[no-any-return]
+        return self._self_one.lookup(*args, **kwargs)  # type: ignore[no-any-return]
 
-    def set(self, value: V, one: K, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def set(self, value: V, /, *args: Any, **kwargs: Any) -> bool:
         """Store `value` for one id; returns whether it was stored."""
-        return self._self_one.set(value, one, *args, **kwargs)  # type: ignore[no-any-return]
+        return self._self_one.set(value, *args, **kwargs)  # type: ignore[no-any-return]
 
-    def invalidate(self, one: K, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+    def invalidate(self, /, *args: Any, **kwargs: Any) -> bool:
         """Drop what is cached of one id; returns whether there was anything."""
-        return self._self_one.invalidate(one, *args, **kwargs)  # type: ignore[no-any-return]
+        return self._self_one.invalidate(*args, **kwargs)  # type: ignore[no-any-return]
 
-    def refresh(self, one: K, /, *args: P.args, **kwargs: P.kwargs) -> V:
+    def refresh(self, /, *args: Any, **kwargs: Any) -> V:
         """Load one id now, store its value and return it.
 
         Raises:
             KeyError: the function has no value for it.
         """
-        return self._self_one.refresh(one, *args, **kwargs)  # type: ignore[no-any-return]
+        return self._self_one.refresh(*args, **kwargs)  # type: ignore[no-any-return]
 
     def cache_clear(self) -> None:
         """Drop all entries and set the counters to zero."""
@@ -222,29 +249,29 @@ class AsyncCachedMany(_Many, Generic[K, P, V]):
         def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
             """The function bound to `instance`; through the class, itself."""
 
-    async def get(self, one: K, /, *args: P.args, **kwargs: P.kwargs) -> V:
+    async def get(self, /, *args: Any, **kwargs: Any) -> V:
         """The cached value of one id; see `CachedFunction.get`."""
-        return await self._self_one.get(one, *args, **kwargs)  # type: ignore[no-any-return]
+        return await self._self_one.get(*args, **kwargs)  # type: ignore[no-any-return]
 
-    async def lookup(self, one: K, /, *args: P.args, **kwargs: P.kwargs) -> Outcome:
+    async def lookup(self, /, *args: Any, **kwargs: Any) -> Outcome:
         """What is cached of one id; see `CachedFunction.lookup`."""
-        return await self._self_one.lookup(one, *args, **kwargs)  # type: ignore[no-any-return]
+        return await self._self_one.lookup(*args, **kwargs)  # type: ignore[no-any-return]
 
-    async def set(self, value: V, one: K, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+    async def set(self, value: V, /, *args: Any, **kwargs: Any) -> bool:
         """Store `value` for one id; returns whether it was stored."""
-        return await self._self_one.set(value, one, *args, **kwargs)  # type: ignore[no-any-return]
+        return await self._self_one.set(value, *args, **kwargs)  # type: ignore[no-any-return]
 
-    async def invalidate(self, one: K, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+    async def invalidate(self, /, *args: Any, **kwargs: Any) -> bool:
         """Drop what is cached of one id; returns whether there was anything."""
-        return await self._self_one.invalidate(one, *args, **kwargs)  # type: ignore[no-any-return]
+        return await self._self_one.invalidate(*args, **kwargs)  # type: ignore[no-any-return]
 
-    async def refresh(self, one: K, /, *args: P.args, **kwargs: P.kwargs) -> V:
+    async def refresh(self, /, *args: Any, **kwargs: Any) -> V:
         """Load one id now, store its value and return it.
 
         Raises:
             KeyError: the function has no value for it.
         """
-        return await self._self_one.refresh(one, *args, **kwargs)  # type: ignore[no-any-return]
+        return await self._self_one.refresh(*args, **kwargs)  # type: ignore[no-any-return]
 
     async def cache_clear(self) -> None:
         """Drop all entries and set the counters to zero."""
@@ -255,97 +282,109 @@ def many_of(function: Any, decorate: Callable[[Any], Any]) -> Any:
     """`function`, of many ids, decorated; `decorate` is `cached(...)` for the function of one.
 
     Raises:
-        TypeError: it takes no argument that could be the ids.
+        TypeError: it is no function, or takes no argument that could be the ids.
     """
-    if not callable(function):
-        raise TypeError(f"cached.many: takes a function of many ids, not {shown(function)}")
-    if not inspect.signature(function).parameters:
-        raise TypeError(f"cached.many: {shown(function)} takes no ids")
-    if inspect.iscoroutinefunction(function):
-        return _async_many_of(function, decorate)
+    kind = type(function) if isinstance(function, classmethod | staticmethod) else None
+    plain = function.__func__ if kind is not None else function
+    _check_many(plain)
+    if is_coroutine_function(plain, name_of_function(plain)):
+        return _async_many_of(plain, kind, decorate)
 
-    @functools.wraps(function)
     def one(*args: Any, **kwargs: Any) -> Any:
-        alone, before, after = _split(single, args)
-        values: Any = function(*before, [alone], *after, **kwargs)
+        site = single._self_site  # noqa: SLF001
+        alone, before, after, rest = _split(site, args, kwargs)
+        values = _mapping(site, plain(*before, [alone], *after, **rest))
+        if alone not in values:
+            raise NoValue(alone)
         return values[alone]
 
-    single: CachedFunction[..., Any] = _decorated(one, function, decorate)
+    single: Any = _decorated(one, plain, kind, decorate)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        site = single._self_site  # noqa: SLF001
+        asked = _Asked(single._self_site, args, kwargs)  # noqa: SLF001
+
+        def load(ids: list[Any]) -> Any:
+            return plain(*asked.args_of(ids), **asked.kwargs)
+
         if bypassed():
-            return function(*args, **kwargs)
-        asked = _Asked(site, args, kwargs)
-        core = asked.core
-        if asked.error is not None:
-            core.run(flows.untouched(asked.error, core.rules, core.stats))
-            return function(*args, **kwargs)
+            return asked.only_asked(load(asked.ids))
+        try:
+            asked.locate()
+        except KeylessError as keyless:
+            core = keyless.core
+            core.stats.misses += len(asked.ids)
+            core.run(flows.untouched(keyless.error, core.rules, core.stats))
+            return asked.only_asked(load(asked.ids))
 
-        def load(keys: list[Any]) -> Any:
-            ids = [asked.keys[key] for key in keys]
-            return asked.by_key(
-                _mapping(site, function(*asked.before, ids, *asked.after, **asked.kwargs)), keys
-            )
+        def load_keys(keys: list[Any]) -> Any:
+            return asked.by_key(load(asked.first(keys)), keys)
 
-        def refresh(key: Any) -> None:
-            refresh_behind(core, key, one, asked.args_of(asked.keys[key]), asked.kwargs)
+        def refresh(keys: list[Any]) -> None:
+            refresh_many_behind(asked.core, keys, load_keys)
 
-        batch = Batch(core, asked.flows(), load, refresh)
-        return asked.by_id(batch.values(batch.run()))
+        return asked.by_id(Batch(asked.core, asked.flows(), load_keys, refresh).values())
 
-    return CachedMany(function, call, single)
+    return CachedMany(plain, call, single)
 
 
-def _async_many_of(function: Any, decorate: Callable[[Any], Any]) -> Any:
-    @functools.wraps(function)
+def _async_many_of(plain: Any, kind: Any, decorate: Callable[[Any], Any]) -> Any:
     async def one(*args: Any, **kwargs: Any) -> Any:
-        alone, before, after = _split(single, args)
-        return (await function(*before, [alone], *after, **kwargs))[alone]
+        site = single._self_site  # noqa: SLF001
+        alone, before, after, rest = _split(site, args, kwargs)
+        values = _mapping(site, await plain(*before, [alone], *after, **rest))
+        if alone not in values:
+            raise NoValue(alone)
+        return values[alone]
 
-    single: AsyncCachedFunction[..., Any] = _decorated(one, function, decorate)
+    single: Any = _decorated(one, plain, kind, decorate)
 
     async def call(*args: Any, **kwargs: Any) -> Any:
-        site = single._self_site  # noqa: SLF001
+        asked = _Asked(single._self_site, args, kwargs)  # noqa: SLF001
+
+        async def load(ids: list[Any]) -> Any:
+            return await plain(*asked.args_of(ids), **asked.kwargs)
+
         if bypassed():
-            return await function(*args, **kwargs)
-        asked = _Asked(site, args, kwargs)
-        core = asked.core
-        if asked.error is not None:
-            await core.run(flows.untouched(asked.error, core.rules, core.stats))
-            return await function(*args, **kwargs)
+            return asked.only_asked(await load(asked.ids))
+        try:
+            asked.locate()
+        except KeylessError as keyless:
+            core = keyless.core
+            core.stats.misses += len(asked.ids)
+            await core.run(flows.untouched(keyless.error, core.rules, core.stats))
+            return asked.only_asked(await load(asked.ids))
 
-        async def load(keys: list[Any]) -> Any:
-            ids = [asked.keys[key] for key in keys]
-            found = await function(*asked.before, ids, *asked.after, **asked.kwargs)
-            return asked.by_key(_mapping(site, found), keys)
+        async def load_keys(keys: list[Any]) -> Any:
+            return asked.by_key(await load(asked.first(keys)), keys)
 
-        def refresh(key: Any) -> None:
-            refresh_in_task(core, key, one, asked.args_of(asked.keys[key]), asked.kwargs)
+        def refresh(keys: list[Any]) -> None:
+            refresh_many_in_task(asked.core, keys, load_keys)
 
-        batch = AsyncBatch(core, asked.flows(), load, refresh)
-        return asked.by_id(batch.values(await batch.run()))
+        return asked.by_id(await AsyncBatch(asked.core, asked.flows(), load_keys, refresh).values())
 
-    return AsyncCachedMany(function, call, single)
-
-
-def _split(single: Any, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
-    """The one id among `args`, and what comes before and after it."""
-    place = place_of_ids(single._self_site, args)  # noqa: SLF001
-    return args[place], args[:place], args[place + 1 :]
+    return AsyncCachedMany(plain, call, single)
 
 
-def _decorated(one: Any, function: Any, decorate: Callable[[Any], Any]) -> Any:
+def _check_many(function: Any) -> None:
+    if not callable(function) or isinstance(function, type):
+        raise TypeError(f"cached.many: takes a function of many ids, not {shown(function)}")
+    parameters = list(inspect.signature(function).parameters.values())
+    kinds = inspect.Parameter
+    if not parameters or parameters[0].kind in {kinds.KEYWORD_ONLY, kinds.VAR_KEYWORD}:
+        raise TypeError(f"cached.many: {shown(function)} takes no ids as its first argument")
+
+
+def _decorated(one: Any, function: Any, kind: Any, decorate: Callable[[Any], Any]) -> Any:
     """`one`, decorated, and known to return what `function` returns a mapping of."""
+    functools.update_wrapper(one, function)
+    if not hasattr(function, "__qualname__"):
+        one.__qualname__ = one.__name__ = type(function).__qualname__
     try:
-        values = typing.get_args(typing.get_type_hints(function).get("return"))
+        returned = typing.get_type_hints(function).get("return")
     except Exception:
-        values = ()  # names that only a type checker sees
-    one.__annotations__ = {"return": values[1]} if len(values) == 2 else {}  # noqa: PLR2004
-    return decorate(one)
-
-
-def _mapping(site: Site, found: Any) -> Mapping[Any, Any]:
-    if not isinstance(found, Mapping):
-        raise TypeError(f"{site.name}: must return a mapping, and returned {shown(found)}")
-    return found
+        returned = None  # names that only a type checker sees
+    origin, values = typing.get_origin(returned), typing.get_args(returned)
+    is_mapping = isinstance(origin, type) and issubclass(origin, Mapping)
+    known = is_mapping and len(values) == 2  # noqa: PLR2004 - of a key and of a value
+    one.__annotations__ = {"return": values[1]} if known else {}
+    return decorate(one if kind is None else kind(one))

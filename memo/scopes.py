@@ -77,7 +77,8 @@ def shared_scope(function: Any, name: str | None, version: Any) -> str:
             f"name: {own} needs one on a shared backend, as it is typed or piped in, and is found "
             "in no module: write cached(name='...')"
         )
-    text = f"{module or ''}.{own}"
+    # No two functions may meet: what parts the parts is in none of them.
+    text = f"{(module or '').replace('|', '||')}|{own.replace('@', '@@')}"
     return text if version is None else f"{text}@{version}"
 
 

@@ -25,7 +25,7 @@ from .receivers import Receivers
 from .scopes import Scope, name_of_function, scope_of, shared_scope
 from .turns import AsyncTurn, PlainTurn, Turn
 
-__all__ = ["KeylessError", "Site", "reset"]
+__all__ = ["KeylessError", "Site", "is_coroutine_function", "reset"]
 
 
 class Proxy(Protocol):
@@ -79,7 +79,7 @@ class Site:
         self.binding = {classmethod: "class", staticmethod: "static"}.get(type(func), "plain")
         self.function = func.__func__ if self.binding != "plain" else func
         self.name = name or name_of_function(self.function)
-        self.is_async = _is_async(self.function, self.name)
+        self.is_async = is_coroutine_function(self.function, self.name)
         self.options = options
         signature = _signature(self.function)
         self.keys = Keys(signature, typed=typed, ignore=ignore, key=key)
@@ -362,8 +362,10 @@ class Site:
             return str(error)
         return str(misfit)
 
-    def locate(self, args: tuple[Any, ...], kwargs: dict[str, Any], handle: str) -> tuple[Any, Any]:
-        """The cache and the key of a call, for the handle of that name.
+    def locate(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], handle: str | None
+    ) -> tuple[Any, Any]:
+        """The cache and the key of a call, for the handle of that name; None: for a call itself.
 
         Raises:
             TypeError: the arguments do not fit, or a method's receiver is missing.
@@ -378,7 +380,7 @@ class Site:
                     self.method_keys,
                     args[1:],
                 )
-            elif self.binding == "class" or self.receivers.defined_in_class:
+            elif handle and (self.binding == "class" or self.receivers.defined_in_class):
                 raise TypeError(
                     f"{self.name}.{handle}: the instance (of a classmethod: the class) is missing:"
                     f" call it on one, or give it first (above a staticmethod, write @cached"
@@ -389,7 +391,8 @@ class Site:
         except _UnkeyedReceiver:
             raise
         except NotAccepted as misfit:
-            raise TypeError(f"{self.name}.{handle}: {self._misfit(args, kwargs, misfit)}") from None
+            name = f"{self.name}.{handle}" if handle else f"{self.name}()"
+            raise TypeError(f"{name}: {self._misfit(args, kwargs, misfit)}") from None
         except Exception as fault:
             raise KeylessError(core, _keyless(fault)) from None
         return core, key
@@ -482,7 +485,7 @@ def _without_first(signature: inspect.Signature) -> inspect.Signature:
     return signature.replace(parameters=others)
 
 
-def _is_async(function: Any, name: str) -> bool:
+def is_coroutine_function(function: Any, name: str) -> bool:
     """Whether `function` is a coroutine function.
 
     Raises:

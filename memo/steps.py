@@ -145,9 +145,17 @@ class Join(Step):
 
 
 class Load(Step):
-    """Call the function; answered with its value, or with `Raised(error)`."""
+    """Call the function; answered with its value, or with `Raised(error)`.
 
-    __slots__ = ()
+    `took` is set by who knows better than the flow how many seconds that took: where one call of
+    the function is for several keys, the share of this one.
+    """
+
+    __slots__ = ("took",)
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+        self.took: float | None = None
 
 
 class LoadBehind(Step):

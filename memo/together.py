@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
-from .entry import ABSENT, Raised
 from .errors import CacheError
 from .flow import Flow
 from .steps import Admit, Join, Load, LoadBehind, Refresh, Step
@@ -40,7 +39,10 @@ class Joins:
 
 
 class LoadAll:
-    """Call the function for `keys`; answered with a mapping of values, or with a `Raised`."""
+    """Call the function for `keys`; answered with what it gave for each, and how long it took.
+
+    That is a mapping of values or `Raised`s, and seconds.
+    """
 
     __slots__ = ("keys",)
 
@@ -77,19 +79,16 @@ class Elsewhere:
         self.flight = flight
 
 
-Batch = Generator[Any, Any, dict[Any, Any]]
+Batch = Generator[Any, Any, None]
+Answers = Generator[Any, Any, dict[Any, Any]]
 
 
-def together(flows: Mapping[Any, Flow]) -> Batch:
-    """Run the flow of each key; returns what each ended with, in the order of `flows`.
-
-    A key for which the function gave no value ends with `ABSENT`.
-    """
-    results: dict[Any, Any] = dict.fromkeys(flows, ABSENT)
+def together(flows: Mapping[Any, Flow], results: dict[Any, Any]) -> Batch:
+    """Run the flow of each key; what each ended with is put into `results` once it is known."""
     ready: dict[Any, Any] = dict.fromkeys(flows)
     waiting: dict[Any, Any] = {}
     while ready or waiting:
-        loading: list[Any] = []
+        loading: dict[Any, Load] = {}
         while ready:
             wanted: dict[type, dict[Any, Step]] = {}
             for key, answer in ready.items():
@@ -98,7 +97,7 @@ def together(flows: Mapping[Any, Flow]) -> Batch:
                     results[key] = step.result
                     yield Landed(key, step.result)
                 elif type(step) is Load:
-                    loading.append(key)
+                    loading[key] = step
                 else:
                     wanted.setdefault(type(step), {})[key] = step
             ready = yield from _answers(wanted, waiting)
@@ -111,7 +110,6 @@ def together(flows: Mapping[Any, Flow]) -> Batch:
             del waiting[key]
             joined = yield Follow(key, flight)
             ready = (yield from _joined([key], waiting)) if joined is None else {key: joined}
-    return results
 
 
 class _Ended:
@@ -129,7 +127,7 @@ def _resumed(flow: Flow, answer: Any) -> Any:
         return _Ended(stop.value)
 
 
-def _answers(wanted: Mapping[type, Mapping[Any, Step]], waiting: dict[Any, Any]) -> Batch:
+def _answers(wanted: Mapping[type, Mapping[Any, Step]], waiting: dict[Any, Any]) -> Answers:
     """What the flows that want these steps are sent; those who are to wait go to `waiting`."""
     ready: dict[Any, Any] = {}
     for kind, steps in wanted.items():
@@ -146,7 +144,7 @@ def _answers(wanted: Mapping[type, Mapping[Any, Step]], waiting: dict[Any, Any])
     return ready
 
 
-def _joined(keys: Iterable[Any], waiting: dict[Any, Any]) -> Batch:
+def _joined(keys: Iterable[Any], waiting: dict[Any, Any]) -> Answers:
     ready: dict[Any, Any] = {}
     for key, joined in (yield Joins(list(keys))).items():
         if type(joined) is Elsewhere:
@@ -156,8 +154,9 @@ def _joined(keys: Iterable[Any], waiting: dict[Any, Any]) -> Batch:
     return ready
 
 
-def _loaded(keys: list[Any]) -> Batch:
-    loaded = yield LoadAll(keys)
-    if type(loaded) is Raised:
-        return dict.fromkeys(keys, loaded)
-    return {key: loaded.get(key, ABSENT) for key in keys}
+def _loaded(loading: Mapping[Any, Load]) -> Answers:
+    loaded: dict[Any, Any]
+    loaded, seconds = yield LoadAll(list(loading))
+    for step in loading.values():
+        step.took = seconds / len(loading)
+    return loaded

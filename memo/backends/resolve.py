@@ -11,7 +11,7 @@ from ..forking import ForkableLock
 from .adapters import adapted
 from .base import is_async
 
-__all__ = ["adopt", "hidden"]
+__all__ = ["adopt"]
 
 #: The module that has `from_url` for each scheme of our own, and the extra that brings its client.
 _SCHEMES: Final[dict[str, tuple[str, str | None]]] = {
@@ -54,7 +54,7 @@ def adopt(backend: Any) -> Any:
 def _at_url(url: str) -> Any:
     scheme, separator, _ = url.partition("://")
     if not separator:
-        raise ValueError(f"backend={hidden(url)!r}: takes a URL such as 'redis://localhost:6379/0'")
+        raise ValueError(f"backend={_hidden(url)!r}: takes a URL such as 'redis://localhost:6379'")
     with _lock.lock:
         known = _at_urls.get(url)
     if known is not None:
@@ -63,7 +63,7 @@ def _at_url(url: str) -> Any:
     try:
         is_async(backend)
     except TypeError as error:
-        raise TypeError(f"backend={hidden(url)!r}: the plug-in for it gave no backend") from error
+        raise TypeError(f"backend={_hidden(url)!r}: the plug-in for it gave no backend") from error
     if not getattr(backend, "blocking", True):
         return backend  # a store inside the process: one for each who asks
     with _lock.lock:
@@ -78,7 +78,7 @@ def _maker(scheme: str, url: str) -> Callable[[str], Any]:
             made: Callable[[str], Any] = importlib.import_module(f".{module}", __package__).from_url
         except ImportError as error:
             raise ImportError(
-                f"backend={hidden(url)!r}: {error.name or error} is not installed; "
+                f"backend={_hidden(url)!r}: {error.name or error} is not installed; "
                 f"pip install 'memo-cache[{extra}]'"
             ) from error
         return made
@@ -90,17 +90,13 @@ def _maker(scheme: str, url: str) -> Callable[[str], Any]:
         return plugin
     known = sorted({*_SCHEMES, *(point.name for point in entry_points(group=GROUP))})
     raise ValueError(
-        f"backend={hidden(url)!r}: nothing is known about {shown(scheme)}; "
+        f"backend={_hidden(url)!r}: nothing is known about {shown(scheme)}; "
         f"known are {', '.join(f'{name}://' for name in known)}"
     )
 
 
-def hidden(url: str) -> str:
-    """`url`, fit to be shown: without the password that may be in it."""
-    scheme, separator, rest = url.partition("://")
-    place = rest.partition("/")[0]
-    login, at, _ = place.rpartition("@")
-    if not at:
-        return url
-    user, colon, _ = login.partition(":")
-    return f"{scheme}{separator}{user}{colon and ':***'}{rest[len(login) :]}"
+def _hidden(url: str) -> str:
+    """`url` without the passwords in it."""
+    from .urls import hidden
+
+    return hidden(url)

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from ..entry import Entry, Raised
-from ..errors import Expired, LoadTimeout, Miss, OperationFailed, twin
+from ..errors import Expired, LoadTimeout, Miss, NoValue, OperationFailed, twin
 from ..policy import CALL, STALE, Fallback
 from ..stats import Stats
 from ..steps import (
@@ -16,6 +16,7 @@ from ..steps import (
     LATE,
     Admit,
     Covered,
+    Delete,
     Followed,
     Join,
     Load,
@@ -253,10 +254,15 @@ def reload(
     if most is not None:
         yield Admit(key, most)
     started = time.perf_counter()
-    loaded = yield Load(key)
+    load = Load(key)
+    loaded = yield load
     stats.loads += 1
-    took = time.perf_counter() - started
+    took = time.perf_counter() - started if load.took is None else load.took
     stats.load_time += took
+    if type(loaded) is Raised and type(loaded.error) is NoValue:
+        if (cover is not None or replaces) and not watch.superseded:
+            yield from attempt(Delete(key, backend), stats)
+        return loaded
     flow = keep(key, loaded, rules, stats, watch, backend, cover, writes=writes, replaces=replaces)
     return (yield from flow)
 
