@@ -82,7 +82,7 @@ class Codec:
         secrets: a str or bytes, or a sequence of them, each of 16 bytes or more: entries are
             signed with the first, and accepted if signed with any. Without, entries have a
             checksum, which finds accidents and keeps nobody out. "pickle" takes them from the
-            environment variable `MEMO_SECRET`, divided by spaces, if none are given.
+            environment variable `MEMO_SECRET`, divided by commas, if none are given.
         max_inflated: bytes that a compressed payload may come to when it is read.
 
     Raises:
@@ -148,6 +148,8 @@ class Codec:
     def _encoded(self, name: str, entry: Entry) -> bytes:
         if not times_are_sound(entry.created, entry.expires, entry.kept_until):
             raise refused(f"its times cannot be: {entry[1:4]}")
+        if not all(type(tag) is str for tag in entry.tags):
+            raise refused(f"its tags are not text: {shown(entry.tags)}")
         value = entry.value
         if type(value) is Raised:
             from .raised import described

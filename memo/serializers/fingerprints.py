@@ -75,29 +75,30 @@ def _class(kind: Any, seen: set[Any]) -> str:
     if issubclass(kind, enum.Enum):
         members = (f"{key}={_constant(item.value)}" for key, item in kind.__members__.items())
         return f"{name}({', '.join(members)})"
-    fields = _fields(kind)
-    if fields is None:
+    found = _fields(kind)
+    if found is None:
         return name
+    sort, fields = found
     try:
         hints = get_type_hints(kind, include_extras=True)
     except Exception:  # a name that cannot be resolved: then as it is written
         hints = getattr(kind, "__annotations__", {})
     types = (f"{key}: {_described(hints.get(key, Any), seen)}" for key in fields)
-    return f"{name}({', '.join((*types, *_layout(kind)))})"
+    return f"{sort} {name}({', '.join((*types, *_layout(kind)))})"
 
 
-def _fields(kind: Any) -> list[str] | None:
-    """The names of the fields of a type that has any."""
+def _fields(kind: Any) -> tuple[str, list[str]] | None:
+    """The sort of a type that has fields, and their names."""
     if hasattr(kind, "__struct_fields__"):
-        return list(kind.__struct_fields__)
+        return "struct", list(kind.__struct_fields__)
     if dataclasses.is_dataclass(kind):
-        return [field.name for field in dataclasses.fields(kind)]
+        return "dataclass", [field.name for field in dataclasses.fields(kind)]
     if hasattr(kind, "__attrs_attrs__"):
-        return [attribute.name for attribute in kind.__attrs_attrs__]
-    if issubclass(kind, tuple):
-        return list(getattr(kind, "_fields", ())) or None
+        return "attrs", [attribute.name for attribute in kind.__attrs_attrs__]
+    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+        return "tuple", list(getattr(kind, "_fields", ()))
     if issubclass(kind, dict) and hasattr(kind, "__required_keys__"):
-        return sorted(kind.__annotations__)
+        return "dict", sorted(kind.__annotations__)
     return None
 
 

@@ -58,10 +58,15 @@ def rebuilt(description: Any) -> BaseException:
     slots = _members(type(error))
     for name, value in members.items():
         slots[name].__set__(error, value)
-    error.__dict__.update(attributes)
-    error.__cause__ = None if cause is None else rebuilt(cause)
-    error.__suppress_context__ = bool(suppressed)
+    _own("__dict__").__get__(error).update(attributes)
+    _own("__cause__").__set__(error, None if cause is None else rebuilt(cause))
+    _own("__suppress_context__").__set__(error, bool(suppressed))
     return error
+
+
+def _own(name: str) -> Any:
+    """The plain attribute of every exception, past what a class may have put in its place."""
+    return vars(BaseException)[name]
 
 
 def _made(kind: type[Any], args: tuple[Any, ...]) -> BaseException:
@@ -70,10 +75,10 @@ def _made(kind: type[Any], args: tuple[Any, ...]) -> BaseException:
     maker = next(base for base in kind.__mro__ if "__new__" in vars(base))
     if maker.__flags__ & _HEAP:
         raise refused(f"{kind.__qualname__} has a __new__ of its own")
-    error: BaseException = kind.__new__(kind, *args)
+    error: BaseException = maker.__new__(kind, *args)
     if type(error) is not kind:
         raise refused(f"{kind.__qualname__} makes a {type(error).__qualname__}")
-    error.args = args
+    _own("args").__set__(error, args)
     return error
 
 

@@ -11,7 +11,7 @@ from .seals import Seal
 
 __all__ = ["ENVIRONMENT", "Secrets", "Signature", "secrets_of", "secrets_of_environment"]
 
-#: The environment variable with the secrets of codecs that must sign: one, or several with spaces
+#: The environment variable with the secrets of codecs that must sign: one, or several with commas
 #: between them.
 ENVIRONMENT: Final = "MEMO_SECRET"
 
@@ -50,8 +50,8 @@ class Signature(Seal):
         return started.digest()
 
 
-def secrets_of(secrets: Any) -> Secrets:
-    """Check secrets as a user writes them: a str or bytes, or a sequence of them.
+def secrets_of(secrets: Any, option: str = "secrets") -> Secrets:
+    """Check secrets as a user writes them in `option`: a str or bytes, or a sequence of them.
 
     Raises:
         TypeError, ValueError: something else, none, or one that is too short; no message shows one.
@@ -59,22 +59,22 @@ def secrets_of(secrets: Any) -> Secrets:
     several = [secrets] if isinstance(secrets, str | bytes) else secrets
     if not isinstance(several, Sequence):
         raise TypeError(
-            f"secrets=<{type(secrets).__name__}>: takes a str, bytes, or a sequence of them, "
+            f"{option}=<{type(secrets).__name__}>: takes a str, bytes, or a sequence of them, "
             "the first of which signs"
         )
     checked = []
     for secret in several:
         if not isinstance(secret, str | bytes):
-            raise TypeError(f"secrets=[<{type(secret).__name__}>, ...]: each is a str or bytes")
+            raise TypeError(f"{option}=[<{type(secret).__name__}>, ...]: each is a str or bytes")
         data = secret.encode() if isinstance(secret, str) else secret
         if len(data) < _SHORTEST:
             raise ValueError(
-                f"secrets: one has {len(data)} bytes; takes {_SHORTEST} or more, and 32 random "
+                f"{option}: one has {len(data)} bytes; takes {_SHORTEST} or more, and 32 random "
                 "ones are right: python -c 'import secrets; print(secrets.token_hex(32))'"
             )
         checked.append(data)
     if not checked:
-        raise ValueError("secrets: none given; takes one or more, the first of which signs")
+        raise ValueError(f"{option}: none given; takes one or more, the first of which signs")
     return Secrets(checked)
 
 
@@ -84,10 +84,10 @@ def secrets_of_environment(serializer: str) -> Secrets:
     Raises:
         ValueError: there are none.
     """
-    several = os.environ.get(ENVIRONMENT, "").split()
-    if not several:
+    several = [secret.strip() for secret in os.environ.get(ENVIRONMENT, "").split(",")]
+    if not any(several):
         raise ValueError(
             f"serializer={serializer}: needs a secret, since nothing unsigned is ever unpickled; "
             f"give Codec(..., secrets=...), or set {ENVIRONMENT}"
         )
-    return secrets_of(several)
+    return secrets_of(several, ENVIRONMENT)
