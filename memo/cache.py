@@ -43,12 +43,14 @@ def build(
     name: str,
     scope: Any,
     annotation: Any = ABSENT,
+    identity: Callable[[], str] | None = None,
 ) -> C:
     """The parts of a cache that `options` describe, as they are in force.
 
     Args:
         scope: what its keys begin with on a store that is not its alone.
         annotation: the type of its values, where that is known.
+        identity: gives what its keys begin with on a fallback that other processes use too.
 
     Raises:
         TypeError: a cache of blocking calls over an async backend.
@@ -68,7 +70,8 @@ def build(
             refuse_async(store, name)
         else:
             store = getattr(store, "twin", store)
-        store = _encoding(store, options, timer, annotation)
+        if hasattr(store, "using"):
+            store = store.using(_codec(options, annotation), timer)
         if in_force.policy.may_serve_stale("failed"):
             held = Memory(DEFAULT_MAXSIZE, timer=timer)
     rules = Rules(
@@ -86,17 +89,16 @@ def build(
         held=held,
         copy=options.copy,
         single_flight=options.single_flight,
+        identity=identity,
+        codec=lambda: _codec(options, annotation),
     )
 
 
-def _encoding(store: Any, options: Options, timer: Callable[[], float], annotation: Any) -> Any:
-    """`store`, encoding values as `options` say; itself where it keeps the values as they are."""
-    using = getattr(store, "using", None)
-    if using is None:
-        return store
+def _codec(options: Options, annotation: Any) -> Any:
+    """How values become bytes, on stores that keep bytes."""
     from .serializers import codec_of
 
-    return using(codec_of(options.serializer, annotation), timer)
+    return codec_of(options.serializer, annotation)
 
 
 def refuse_async(backend: Any, name: str) -> None:
@@ -377,6 +379,7 @@ class Cache(_Face):
     def close(self) -> None:
         """Drop refreshes that wait, wait a moment for those that run, and close the backend."""
         background.cancel(self._core)
+        self._core.guard.forget()
         close = getattr(self._core.store, "close", None)
         if callable(close):
             close()
@@ -532,6 +535,7 @@ class AsyncCache(_Face):
         for task in refreshes:
             task.cancel()
         await asyncio.gather(*refreshes, return_exceptions=True)
+        self._core.guard.forget()
         close = getattr(self._core.store, "close", None)
         if callable(close):
             closed = close()

@@ -277,6 +277,7 @@ class Site:
             name=self.name,
             scope=scope,
             annotation=_returned(self.function),
+            identity=_no_identity if own else self._shared_scope,
         )
         if self.is_shared and own:
             core.flights = self.core.flights  # receivers that are equal elsewhere are so here
@@ -455,6 +456,10 @@ def _keyless(fault: Exception) -> OperationFailed:
     error = unusable_key(fault)
     error.__cause__ = fault
     return error
+
+
+def _no_identity() -> str:
+    raise ValueError("an instance has no name that other processes know")
 
 
 def is_shared(backend: Any) -> bool:
