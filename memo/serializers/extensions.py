@@ -80,10 +80,15 @@ def _zone_restored(written: Any) -> tzinfo | None:
 
 def _moment_written(moment: datetime | time) -> Any:
     zone = moment.tzinfo
-    named = zone is not None and not (type(zone) is timezone and len(_arguments(zone)) == 1)
-    if named or moment.fold:
+    if moment.fold or not (zone is None or (type(zone) is timezone and _is_in_iso(zone))):
         return [moment.replace(tzinfo=None).isoformat(), moment.fold, _zone_written(zone)]
     return moment.isoformat()
+
+
+def _is_in_iso(zone: timezone) -> bool:
+    """Whether `fromisoformat` reads this zone again: it forgets offsets below a second."""
+    offset, *name = _arguments(zone)
+    return not name and not offset.microseconds
 
 
 def _datetime_restored(written: Any) -> datetime:

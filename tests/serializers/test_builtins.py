@@ -67,6 +67,7 @@ VALUES = [
     datetime(2024, 5, 1, 12, 30, 0, 5),  # noqa: DTZ001 # naive on purpose, as the next
     datetime(2024, 5, 1, tzinfo=UTC),
     datetime(2024, 5, 1, tzinfo=timezone(timedelta(hours=-2, seconds=5, microseconds=7))),
+    datetime(2024, 5, 1, tzinfo=timezone(timedelta(microseconds=1))),
     datetime(2024, 5, 1, tzinfo=timezone(timedelta(hours=1), "CET")),
     datetime(2024, 5, 1, tzinfo=timezone(timedelta(0), "UTC")),
     datetime(2024, 10, 27, 2, 30, tzinfo=BERLIN),
