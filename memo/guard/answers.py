@@ -53,10 +53,15 @@ def entry_of(found: Any, key: Any, backend: str) -> Entry | None:
     if found is None:
         return None
     if type(found) is Entry:
-        times = (found.created, found.expires, found.kept_until)
-        if all(type(time) in {float, int} and not math.isnan(time) for time in times) and (
-            math.isfinite(found.created)
-        ):
+        _, created, expires, kept_until, _ = found
+        if type(created) is type(expires) is type(kept_until) is float:
+            # A NaN is not equal to itself, and nothing is left of what is finite.
+            sound = created - created == 0 and expires == expires and kept_until == kept_until  # noqa: PLR0124
+        else:
+            times = (created, expires, kept_until)
+            sound = all(type(time) in {float, int} and not math.isnan(time) for time in times)
+            sound = sound and math.isfinite(created)
+        if sound:
             return found
     raise OperationFailed(
         f"it gave {shown(found)}, which is no entry", operation="read", key=key, backend=backend
