@@ -8,6 +8,7 @@ backend.fail(); ...; backend.heal()                       # an outage
 from __future__ import annotations
 
 import asyncio
+import copy
 import math
 import threading
 import time
@@ -24,6 +25,7 @@ from ..entry import Entry
 from ..errors import shown
 from ..forking import mend_after_fork
 from ..freshness import Duration, seconds
+from ..guard.bounded import takes_deadline
 
 __all__ = ["AsyncFaultyBackend", "Fault", "FaultyBackend"]
 
@@ -56,8 +58,10 @@ _GARBAGE: Final[tuple[Callable[[Entry], Any], ...]] = (
 _DONE: Final = True
 
 #: Attributes that are the inner backend's, where it has them.
-_INNER_DATA: Final = frozenset({"blocking", "currsize", "maxsize", "name", "timer"})
-_INNER_METHODS: Final = frozenset({"clear_scope", "close", "evict"})
+_INNER_DATA: Final = frozenset(
+    {"blocking", "codec", "currsize", "maxsize", "name", "shared", "timer"}
+)
+_INNER_METHODS: Final = frozenset({"clear_scope", "close", "evict", "using"})
 
 
 class Fault:
@@ -173,6 +177,8 @@ class _Faulty:
     ) -> None:
         #: The backend that does the work.
         self.inner: Any = Memory() if inner is None else adopt(inner)
+        #: The backend that this is a view of, or itself.
+        self.origin: Any = self
         #: How often each operation was asked for.
         self.calls: Counter[str] = Counter()
         #: How often each fault struck, by operation and kind: `struck["read", "raise"]`.
@@ -282,7 +288,14 @@ class _Faulty:
 
     def _cancel(self, fault: Fault) -> None:
         with self._lock:
-            self._faults = [one for one in self._faults if one is not fault]
+            self._faults[:] = [one for one in self._faults if one is not fault]
+
+    def _using(self, *codec_and_timer: Any) -> Self:
+        # The faults and the counts are those of the one it is a view of.
+        view = copy.copy(self)
+        view.inner = self.inner.using(*codec_and_timer)
+        mend_after_fork(view)
+        return view
 
     def _plan(self, operation: str) -> _Plan:
         """What is to happen in this call of `operation`."""
@@ -337,10 +350,11 @@ class _Faulty:
 class FaultyBackend(_Faulty):
     """A blocking backend that fails to order, around one that works.
 
-    It has the optional attributes that the inner one has (`evict`, `clear_scope`, `close`,
-    `blocking`, `maxsize`, `currsize`, `timer`, `name`); `clear_scope` counts as a clear, and
-    `close` never fails. It may be used from any number of threads. Chance is seeded: the n-th call
-    of an operation meets the same faults in every run.
+    It has the optional attributes that the inner one has (`evict`, `clear_scope`, `close`, `using`,
+    `blocking`, `shared`, `codec`, `maxsize`, `currsize`, `timer`, `name`); `clear_scope` counts as
+    a clear, and `close` and `using` never fail. Its operations take a `deadline`, by which a delay
+    that is too long ends in a `TimeoutError`. It may be used from any number of threads. Chance is
+    seeded: the n-th call of an operation meets the same faults in every run.
 
     Args:
         inner: the backend that does the work, or what can be adapted to one; None: a `Memory`.
@@ -384,38 +398,55 @@ class FaultyBackend(_Faulty):
             raise TypeError(f"inner={shown(inner)}: is async; AsyncFaultyBackend is for these")
         self._sleep = sleep
 
-    def read(self, key: Any, /) -> Entry | None:
+    def read(self, key: Any, /, *, deadline: float | None = None) -> Entry | None:
         """The entry under `key`, or what became of it."""
-        return self._do("read", None, self.inner.read, key)  # type: ignore[no-any-return]
+        return self._do("read", None, deadline, self.inner.read, key)  # type: ignore[no-any-return]
 
-    def write(self, key: Any, entry: Entry, /) -> int | None:
+    def write(self, key: Any, entry: Entry, /, *, deadline: float | None = None) -> int | None:
         """Store `entry` under `key`, or not."""
-        return self._do("write", 0, self.inner.write, key, entry)  # type: ignore[no-any-return]
+        return self._do("write", 0, deadline, self.inner.write, key, entry)  # type: ignore[no-any-return]
 
-    def delete(self, key: Any, /) -> bool:
+    def delete(self, key: Any, /, *, deadline: float | None = None) -> bool:
         """Drop what is under `key`, or not."""
-        return self._do("delete", _DONE, self.inner.delete, key)  # type: ignore[no-any-return]
+        return self._do("delete", _DONE, deadline, self.inner.delete, key)  # type: ignore[no-any-return]
 
-    def clear(self) -> None:
+    def clear(self, *, deadline: float | None = None) -> None:
         """Drop everything, or not."""
-        self._do("clear", None, self.inner.clear)
+        self._do("clear", None, deadline, self.inner.clear)
 
-    def _evict(self, n: int = 1) -> int:
-        return self._do("evict", n, self.inner.evict, n)  # type: ignore[no-any-return]
+    def _evict(self, n: int = 1, *, deadline: float | None = None) -> int:
+        return self._do("evict", n, deadline, self.inner.evict, n)  # type: ignore[no-any-return]
 
-    def _clear_scope(self, scope: Any) -> None:
-        self._do("clear", None, self.inner.clear_scope, scope)
+    def _clear_scope(self, scope: Any, *, deadline: float | None = None) -> None:
+        self._do("clear", None, deadline, self.inner.clear_scope, scope)
 
     def _close(self) -> None:
         self.inner.close()
 
-    def _do(self, operation: str, lost: Any, method: Callable[..., Any], *args: Any) -> Any:
+    def _do(
+        self,
+        operation: str,
+        lost: Any,
+        deadline: float | None,
+        method: Callable[..., Any],
+        *args: Any,
+    ) -> Any:
         plan = self._plan(operation)
         if plan.delay:
-            self._sleep(plan.delay)
+            self._wait(plan.delay, deadline)
         if plan.error is not None and not plan.done:
             raise plan.error
-        return self._answer(plan, lost if plan.lost else method(*args))
+        if plan.lost:
+            return self._answer(plan, lost)
+        more = {"deadline": deadline} if takes_deadline(method) else {}
+        return self._answer(plan, method(*args, **more))
+
+    def _wait(self, delay: float, deadline: float | None) -> None:
+        """Take `delay` seconds, but no longer than till `deadline`, as a good backend does."""
+        left = math.inf if deadline is None else deadline - time.monotonic()
+        self._sleep(max(0.0, min(delay, left)))
+        if delay > left:
+            raise TimeoutError("injected fault: it took too long")
 
 
 class AsyncFaultyBackend(_Faulty):

@@ -33,6 +33,12 @@ __all__ = ["BackendSuite"]
 class _Scope:
     """What the keys of one cached function begin with, as memo's own scopes: an object."""
 
+    def __init__(self, name: str = "") -> None:
+        self._name = name
+
+    def __cache_key__(self) -> str:
+        return self._name
+
 
 _LONG: Final = "x" * 2_000_000
 
@@ -81,8 +87,9 @@ _KEYS: Final[Mapping[str, Any]] = types.MappingProxyType(
         "frozenset": frozenset({1, 2}),
         "long-tuple": (_LONG, 1),
         "long-tuple-other": (_LONG, 2),
-        "scoped": (_Scope(), ("a", "b")),
-        "scoped-otherwise": (_Scope(), ("a", "b")),
+        "scoped": (_Scope("one"), ("a", "b")),
+        "scoped-otherwise": (_Scope("another"), ("a", "b")),
+        "scoped-by-text": ("one", ("a", "b")),
     }
 )
 
@@ -383,9 +390,10 @@ class BackendSuite:
         store.needs("clear_scope")
         if self.string_keys:
             pytest.skip("it takes text keys only")
-        other = _Scope()
-        for scope in (_Scope(), "name"):
-            inside: list[Any] = [(scope, ()), (scope, (1,)), (scope, "a", "b")]
+        # Where other processes see the entries, functions are told apart by texts.
+        other, *scopes = ("f", "g", "name") if store.shared else (_Scope(), _Scope(), "name")
+        for scope in scopes:
+            inside: list[Any] = [(scope, ()), (scope, (1,)), (scope, ("a", "b"))]
             outside: list[Any] = [(other, ()), (other, (scope,)), ((scope,), 1), (), "k", "name"]
             entries = [(key, store.entry(number)) for number, key in enumerate(outside)]
             for key in inside:
@@ -399,6 +407,42 @@ class BackendSuite:
             if self._room(store) >= len(inside) + len(outside):
                 for key, entry in entries:
                     self._must_hold(store, key, entry)
+
+    def test_many_are_read_as_each_would_be(self, store: _Store) -> None:
+        """`read_many` gives what `read` gives for each key, and leaves out what there is not."""
+        store.needs("read_many")
+        names = [f"key {number}" for number in range(min(30, self._room(store)))]
+        entries = {name: store.entry(name) for name in names}
+        for name, entry in entries.items():
+            store.write(name, entry)
+        found = store.settle(store.backend.read_many([*names, "never written"]))
+        assert sorted(found) == sorted(names), f"read_many of {names} gave {sorted(found)}"
+        for name, entry in entries.items():
+            _must_equal(name, found[name], entry)
+        assert store.settle(store.backend.read_many([])) == {}
+
+    def test_many_are_written_as_each_would_be(self, store: _Store) -> None:
+        """What `write_many` wrote is what `write` would have written, over what was there."""
+        store.needs("write_many")
+        names = [f"key {number}" for number in range(min(30, self._room(store)))]
+        for name in names[::2]:
+            store.write(name, store.entry("outdated"))
+        entries = {name: store.entry(name) for name in names}
+        store.settle(store.backend.write_many(entries))
+        for name, entry in entries.items():
+            self._must_hold(store, name, entry)
+
+    def test_another_codec_is_a_view_of_the_same_entries(self, store: _Store) -> None:
+        """`using(codec)` is the same backend: what one of the two drops, the other has no more."""
+        store.needs("using")
+        view = store.backend.using(store.backend.codec)
+        assert type(view) is type(store.backend)
+        assert view.origin is store.backend.origin, "a view says what it is a view of"
+        entry = store.entry("value")
+        store.settle(view.write("k", entry))
+        self._must_hold(store, "k", entry)
+        assert store.delete("k")
+        assert store.settle(view.read("k")) is None
 
     def test_close_may_come_twice(self, store: _Store) -> None:
         """`close` is no error, nor is a second one."""
@@ -472,7 +516,7 @@ class BackendSuite:
         async def double_async(number: int) -> int:
             return double(number)
 
-        function: Any = cached(ttl=60, backend=store.backend)(
+        function: Any = cached(ttl=60, backend=store.backend, name="a function of BackendSuite")(
             double_async if store.is_async else double
         )
         keeps = self._room(store) > 0
@@ -525,6 +569,8 @@ class _Store:
     def __init__(self, backend: Any, run: Callable[..., Any]) -> None:
         self.backend = backend
         self.is_async = is_async(backend)
+        #: Whether other processes see the entries.
+        self.shared = bool(getattr(backend, "shared", False))
         #: What the last write that was refused was refused with.
         self.refusal: Full | None = None
         self._run = run
