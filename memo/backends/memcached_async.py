@@ -155,9 +155,10 @@ async def _answers(asked: Collection[asyncio.Future[_T]]) -> list[_T]:
                 answers.append(await one)
             except Exception as error:
                 failures.append(error)
-    finally:
+    except asyncio.CancelledError:
         for one in asked:
-            one.cancel()  # of a caller that was cancelled; else they are done
+            one.cancel()
+        raise
     if failures:
         raise failures[0]
     return answers

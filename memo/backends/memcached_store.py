@@ -9,6 +9,7 @@ from typing import Any
 from pymemcache.exceptions import MemcacheServerError  # type: ignore[import-untyped]
 
 from ..errors import Full
+from .memcached_connections import Connections
 from .memcached_rules import (
     DRAWS,
     Refused,
@@ -21,7 +22,7 @@ from .memcached_rules import (
     pieces,
     sealed,
 )
-from .memcached_sockets import Connections, Limit
+from .memcached_sockets import Limit
 
 __all__ = ["Store"]
 

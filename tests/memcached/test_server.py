@@ -3,11 +3,11 @@
 import asyncio
 import gc
 import logging
-import time
 
 import pytest
 from memcached.colours import both, entry, namespaces, opened
 from servers.memcached import Memcached as Server
+from servers.process import wait_until
 
 from memo import Full, OperationFailed
 from memo.backends.memcached import Memcached
@@ -306,10 +306,7 @@ def test_closing_lets_go_of_everything(server):
 
 def _gone(server, connections):
     """Wait until the server has noticed what was closed."""
-    end = time.monotonic() + 10
-    while server.connections > connections:
-        assert time.monotonic() < end, f"{server.connections} connections, not {connections}"
-        time.sleep(0.005)
+    wait_until("all is closed", lambda: server.connections <= connections)
 
 
 def test_a_backend_that_is_dropped_closes_its_connections(server):
