@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._version import __version__
+from .breaker import Breaker, Health
 from .cache import AsyncCache, Cache
 from .configuration import bypass, configure
 from .decorator import cached
@@ -23,6 +24,7 @@ __all__ = [
     "AsyncCache",
     "AsyncCachedFunction",
     "AsyncCachedMany",
+    "Breaker",
     "Cache",
     "CacheError",
     "CacheInfo",
@@ -31,6 +33,7 @@ __all__ = [
     "Entry",
     "Expired",
     "Full",
+    "Health",
     "LoadTimeout",
     "Miss",
     "OperationFailed",

@@ -76,7 +76,8 @@ class _Batch:
         return result is self._raised and result is not None and len(self._loaded) > 1
 
     def _is_wanted(self, step: Any) -> bool:
-        return not (type(step) is Write and self._is_shared_failure(step.entry.value))
+        remembers = type(step) is Write and type(step.entry.value) is Raised
+        return not (remembers and len(self._loaded) > 1)
 
     # --- flights ---
 

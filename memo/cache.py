@@ -13,12 +13,14 @@ from .backends.base import is_async
 from .backends.memory import Memory
 from .background import background
 from .batch import AsyncBatch, Batch, refresh_many_behind, refresh_many_in_task
+from .breaker import Health
 from .configuration import bypassed
 from .core import AsyncCore, Core, SyncCore, settled
 from .entry import ABSENT, Raised
 from .errors import NoValue, OperationFailed, shown, text_of
 from .flow import Rules
 from .freshness import Duration, seconds
+from .guard import Circuit
 from .options import DEFAULT_MAXSIZE, InForce, Options
 from .policy import Policy
 from .stats import CacheInfo
@@ -71,7 +73,7 @@ def build(
         else:
             store = getattr(store, "twin", store)
         if hasattr(store, "using"):
-            store = store.using(_codec(options, annotation), timer)
+            store = store.using(_codec(options, annotation, store), timer)
         if in_force.policy.may_serve_stale("failed"):
             held = Memory(DEFAULT_MAXSIZE, timer=timer)
     rules = Rules(
@@ -90,15 +92,16 @@ def build(
         copy=options.copy,
         single_flight=options.single_flight,
         identity=identity,
-        codec=lambda: _codec(options, annotation),
+        codec=lambda store: _codec(options, annotation, store),
     )
 
 
-def _codec(options: Options, annotation: Any) -> Any:
-    """How values become bytes, on stores that keep bytes."""
+def _codec(options: Options, annotation: Any, store: Any) -> Any:
+    """How values become bytes on `store`: as the options say, or else as it does by itself."""
     from .serializers import codec_of
 
-    return codec_of(options.serializer, annotation)
+    own = getattr(store, "codec", None)
+    return codec_of(own if options.serializer is None else options.serializer, annotation)
 
 
 def refuse_async(backend: Any, name: str) -> None:
@@ -203,6 +206,18 @@ class _Face:
     def info(self) -> CacheInfo:
         """The counters, and what is held."""
         return info(self._core)
+
+    def health(self) -> Health:
+        """How the backend is, as far as this process has seen; see `memo.Health`."""
+        return self._core.health()  # type: ignore[no-any-return]
+
+    @property
+    def breaker(self) -> Circuit | None:
+        """The circuit breaker of the backend, for drills; None where it has none.
+
+        It is that of all caches on the same backend whose policy has the same `Breaker`.
+        """
+        return self._core.guard.circuit  # type: ignore[no-any-return]
 
     def _key(self, key: Hashable) -> Any:
         """`key` as the store has it.

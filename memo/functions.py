@@ -26,6 +26,7 @@ from typing import (
 import wrapt
 
 from . import flow as flows
+from .breaker import Health
 from .cache import info
 from .core import settled
 from .entry import ABSENT, Outcome
@@ -186,6 +187,10 @@ class _Proxy(_Base):
             size = getattr(core.store, "currsize", None)
             held = None if held is None or size is None else held + size
         return total.info(info(site.core).maxsize, held)
+
+    def cache_health(self) -> Health:
+        """How the backend is, as far as this process has seen; see `memo.Health`."""
+        return self._self_site.core.health()  # type: ignore[no-any-return]
 
     def cache_parameters(self) -> dict[str, Any]:
         """The options `maxsize` and `typed`, as functools has them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 import typing
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
@@ -387,4 +388,22 @@ def _decorated(one: Any, function: Any, kind: Any, decorate: Callable[[Any], Any
     is_mapping = isinstance(origin, type) and issubclass(origin, Mapping)
     known = is_mapping and len(values) == 2  # noqa: PLR2004 - of a key and of a value
     one.__annotations__ = {"return": values[1]} if known else {}
+    if inspect.ismethod(function):
+        return decorate(types.MethodType(_without_receiver(one), function.__self__))
     return decorate(one if kind is None else kind(one))
+
+
+def _without_receiver(one: Any) -> Any:
+    """`one` as the function of a bound method, whose receiver it has no need of."""
+
+    @functools.wraps(one.__wrapped__.__func__)
+    def unbound(_receiver: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return one(*args, **kwargs)
+
+    @functools.wraps(one.__wrapped__.__func__)
+    async def unbound_async(_receiver: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return await one(*args, **kwargs)
+
+    made: Any = unbound_async if inspect.iscoroutinefunction(one) else unbound
+    made.__annotations__ = one.__annotations__
+    return made

@@ -144,23 +144,12 @@ def _keep_stale(policy: Policy | None) -> float:
     return FOREVER if policy is not None and policy.may_serve_stale("expired") else 0.0
 
 
-#: The names that `serializer` takes.
-_SERIALIZERS: Final = ("msgpack", "json", "pickle")
-
-
 def _check_serializer(serializer: Any, backend: Any) -> None:
     if serializer is None:
         return
-    if not (
-        serializer in _SERIALIZERS
-        if isinstance(serializer, str)
-        else all(callable(getattr(serializer, name, None)) for name in ("dumps", "loads"))
-        or all(callable(getattr(serializer, name, None)) for name in ("encode", "decode"))
-    ):
-        raise ValueError(
-            f"serializer={shown(serializer)}: takes {', '.join(map(repr, _SERIALIZERS))}, "
-            "a memo.serializers.Codec, or an object with dumps and loads"
-        )
+    from .serializers import codec_of
+
+    codec_of(serializer)
     if backend is not None and not hasattr(backend, "using"):
         raise ValueError(
             f"serializer={shown(serializer)} beside backend={shown(backend)}: it keeps the values "

@@ -39,7 +39,7 @@ class Core:
         single_flight: whether callers wait for a running load of their key.
         identity: gives the text that keys begin with on a fallback that other processes use too;
             None: they begin with `scope`, or are used as they are.
-        codec: gives the codec of values on such a fallback; None: the fallback's own.
+        codec: gives the codec of values on such a fallback, given that; None: its own.
     """
 
     guard: Any
@@ -55,7 +55,7 @@ class Core:
         copy: Callable[[Any], Any] | None = None,
         single_flight: bool = True,
         identity: Callable[[], str] | None = None,
-        codec: Callable[[], Any] | None = None,
+        codec: Callable[[Any], Any] | None = None,
     ) -> None:
         self.name = name
         self.store = store
@@ -195,7 +195,7 @@ class Core:
             if getattr(adopted, "shared", False):
                 scope = self._shared_scope()
                 if self._codec is not None and hasattr(adopted, "using"):
-                    adopted = adopted.using(self._codec(), self.rules.timer)
+                    adopted = adopted.using(self._codec(adopted), self.rules.timer)
             guard = self._guarded(adopted, scope, guard_of)
             known = self._others[id(backend)] = Other(backend, guard, scope, self.scope)
         return known
