@@ -308,13 +308,20 @@ class Recovery:
         return not final
 
     def forget(self, by: Debtor) -> None:
-        """Owe nothing any more: the backend will not be used again."""
+        """Owe nothing more that `by` owes, which will not use the backend again."""
         with self._lock.lock:
-            drops = self.counts()[0] - len(self._written)
-            self.dropped += len(self._written)
+            gone = [one for one in self._keys.values() if one.by is by]
+            clears = [one for one in self._clears.values() if one.by is by]
+            writes = sum(one.entry is not None for one in gone)
+            for one in gone:
+                self._remove(one.key)
+            for one in clears:
+                self._remove_clear(one.extent)
+            self.dropped += writes
+            drops = len(gone) + len(clears) - writes
             if drops:
                 self._note(by, f"it is closed, and was owed {drops} drops", None)
-            self.after_fork_in_child()
+            self._settled()
         self._tell()
 
     # The rest runs under the lock, but for `_tell`.

@@ -275,7 +275,7 @@ class AwaitingGuard(Bounded):
                 task.exception()  # nobody else asks for it
         if keys:
             self.recovery.settle(keys)
-            self.origin.replays.wake(succeeded=True)
+            self.origin.replays.wake(at_once=True)
 
     async def _here(
         self, name: str, args: tuple[Any, ...], left: float | None, _: Iterable[Any]

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from ..breaker import Health, Status
 from ..entry import ABSENT, Entry
 from ..errors import CacheError, OperationFailed, text_of, twin
 from ..policy import Policy
@@ -73,6 +74,14 @@ class Bounded(Guarded):
         self._clear = "clear_scope" if self.clears_scope else "clear"
         self._clear_args = (scope,) if self.clears_scope else ()
 
+    def health(self) -> Health:
+        """How the backend is, as far as this process has seen."""
+        if self.circuit is not None:
+            return self.circuit.health()
+        owed, dropped = self.recovery.counts()
+        status: Status = "degraded" if owed else "up"
+        return Health(backend=self.name, status=status, owed=owed, dropped=dropped)
+
     def heard(self, error: OperationFailed) -> None:
         """Make a failure heard that is not of the operation under way."""
         if self._hear is not None:
@@ -80,7 +89,7 @@ class Bounded(Guarded):
 
     def forget(self) -> None:
         """Let go of what is owed to the backend, which will not be used any more."""
-        self.recovery.forget(self)
+        self.recovery.forget(self.debtor)
 
     def _own_budget(self) -> Budget | None:
         return None if self.timeout is None else Budget(self.timeout)
