@@ -174,14 +174,14 @@ def codec_of(serializer: Any, annotation: Any = ABSENT) -> Codec:
 
     Args:
         serializer: whatever `Codec` takes, or a `Codec`; the annotation is that of the `Codec`, if
-            it has one.
+            it has one. None for the default.
         annotation: the function's return annotation, resolved, or ABSENT.
 
     Raises:
         TypeError, ValueError, ImportError: as `Codec`.
     """
     if not isinstance(serializer, Codec):
-        return Codec(serializer, annotation=annotation)
+        return Codec("msgpack" if serializer is None else serializer, annotation=annotation)
     if annotation is ABSENT or serializer.annotation is not ABSENT:
         return serializer
     return replace(serializer, annotation=annotation)

@@ -49,9 +49,11 @@ def _described(annotation: Any, seen: set[Any]) -> str:
         return _generic(get_origin(annotation), get_args(annotation), seen)
     if isinstance(annotation, type):
         return _class(annotation, seen)
-    for meant in ("__value__", "__supertype__"):  # of `type X = ...`, and of a NewType
-        if hasattr(annotation, meant):
-            return _described(getattr(annotation, meant), seen)
+    if hasattr(annotation, "__supertype__"):  # a NewType
+        return _described(annotation.__supertype__, seen)
+    if hasattr(annotation, "__value__") and annotation not in seen:  # `type X = ...`
+        seen.add(annotation)  # it may name itself
+        return _described(annotation.__value__, seen)
     named = getattr(annotation, "__forward_arg__", None) or getattr(annotation, "__name__", None)
     return f"~{named or type(annotation).__name__}"
 

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import enum
 import functools
 import math
 import operator
 import types
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -25,9 +25,11 @@ __all__ = ["difference"]
 
 _HEAP: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was not written in C as a static type
 _STATELESS: Final = frozenset(msgspec.Struct.__mro__)
-_PLAIN: Final = frozenset({type(None), bool, int, str, bytes, bytearray, date, timedelta, UUID})
 _NOTHING: Final[dict[str, Any]] = {}
-_SAME_WHEN_EQUAL: Final = frozenset({type(None), bool, int, str, bytes})
+#: No format mistakes 0.0 for -0.0; and NaN is not equal.
+_SAME_WHEN_EQUAL: Final = frozenset({type(None), bool, int, float, str, bytes})
+
+_Comparison: TypeAlias = Callable[[Any, Any], str | None]
 
 
 def difference(before: Any, after: Any) -> str | None:
@@ -40,19 +42,28 @@ def difference(before: Any, after: Any) -> str | None:
     kind = type(before)
     if kind is not type(after):
         return f": {type_name(before)} comes back as {type_name(after)}"
-    if kind in _PLAIN:
-        return None if before == after else ": another value comes back"
-    compare = _COMPARISONS.get(kind)
-    if compare is not None:
-        found: str | None = compare(before, after)
-        return found
-    if isinstance(before, enum.Enum):
-        return ": another member comes back"
+    found: str | None = _comparison(kind)(before, after)  # type: ignore[arg-type] # it is hashable
+    return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _comparison(kind: type[Any]) -> _Comparison:
+    """What compares two values of exactly this type."""
+    known = _COMPARISONS.get(kind)
+    if known is not None:
+        return known
     if issubclass(kind, tuple) and hasattr(kind, "_fields"):
-        return _sequence(before, after) or _state(before, after)
-    if _has_known_state(kind):
-        return _state(before, after)
+        state = _state_of(kind)
+        return lambda before, after: _sequence(before, after) or state(before, after)
+    return _state_of(kind) if _has_known_state(kind) else _unknown
+
+
+def _unknown(before: Any, _after: Any) -> str:
     return f": a {type_name(before)} cannot be compared with what comes back"
+
+
+def _equal(before: Any, after: Any) -> str | None:
+    return None if before == after else ": another value comes back"
 
 
 def _has_known_state(kind: type[Any]) -> bool:
@@ -63,15 +74,20 @@ def _has_known_state(kind: type[Any]) -> bool:
     )
 
 
-def _sequence(before: Any, after: Any) -> str | None:
-    if len(before) != len(after):
-        return f": {len(before)} items come back as {len(after)}"
+def _are_alike(before: Sequence[Any], after: Sequence[Any]) -> bool:
+    """Whether these are the same at first sight; if not, they may be all the same."""
     kinds = list(map(type, before))
-    if (
+    return (
         _SAME_WHEN_EQUAL.issuperset(kinds)
         and kinds == list(map(type, after))
         and all(map(operator.eq, before, after))
-    ):
+    )
+
+
+def _sequence(before: Any, after: Any) -> str | None:
+    if len(before) != len(after):
+        return f": {len(before)} items come back as {len(after)}"
+    if _are_alike(before, after):
         return None
     for place, (one, other) in enumerate(zip(before, after, strict=True)):
         found = difference(one, other)
@@ -104,19 +120,29 @@ def _set(before: Any, after: Any) -> str | None:
     return None
 
 
-def _state(before: Any, after: Any) -> str | None:
-    slots, computed = _layout(type(before))  # type: ignore[arg-type] # a type is hashable
-    for name, slot in slots:
-        found = _attribute(_in_slot(slot, before), _in_slot(slot, after))
-        if found is not None:
-            return f".{name}{found}"
-    one, other = (getattr(thing, "__dict__", _NOTHING) for thing in (before, after))
-    names = one.keys() | other.keys()
-    for name in names:
-        found = _attribute(one.get(name, ABSENT), other.get(name, ABSENT))
-        if found is not None and not (name in computed and (name in one) is not (name in other)):
-            return f".{name}{found}"
-    return None
+def _state_of(kind: type[Any]) -> _Comparison:
+    """What compares the slots and attributes of two instances."""
+    members = [item for base in kind.__mro__ for item in vars(base).items()]
+    slots = [slot for _, slot in members if isinstance(slot, types.MemberDescriptorType)]
+    computed = {n for n, member in members if isinstance(member, functools.cached_property)}
+
+    def state(before: Any, after: Any) -> str | None:
+        for slot in slots:
+            found = _attribute(_in_slot(slot, before), _in_slot(slot, after))
+            if found is not None:
+                return f".{slot.__name__}{found}"
+        ones: dict[str, Any] = getattr(before, "__dict__", _NOTHING)
+        others: dict[str, Any] = getattr(after, "__dict__", _NOTHING)
+        for name in ones if len(ones) == len(others) else ones.keys() | others.keys():
+            one, other = ones.get(name, ABSENT), others.get(name, ABSENT)
+            if type(one) in _SAME_WHEN_EQUAL and type(one) is type(other) and one == other:
+                continue
+            found = _attribute(one, other)
+            if found is not None and not (name in computed and (one is ABSENT or other is ABSENT)):
+                return f".{name}{found}"
+        return None
+
+    return state
 
 
 def _attribute(before: Any, after: Any) -> str | None:
@@ -130,16 +156,6 @@ def _in_slot(slot: types.MemberDescriptorType, thing: Any) -> Any:
         return slot.__get__(thing)
     except AttributeError:
         return ABSENT  # never filled
-
-
-@functools.lru_cache(maxsize=1024)
-def _layout(
-    kind: type[Any],
-) -> tuple[tuple[tuple[str, types.MemberDescriptorType], ...], frozenset[str]]:
-    """The slots of `kind`, and the names of what is computed when it is first asked for."""
-    members = [item for base in kind.__mro__ for item in vars(base).items()]
-    slots = tuple((n, slot) for n, slot in members if isinstance(slot, types.MemberDescriptorType))
-    return slots, frozenset(n for n, c in members if isinstance(c, functools.cached_property))
 
 
 def _float(before: float, after: float) -> str | None:
@@ -162,7 +178,8 @@ def _moment(before: datetime | time, after: datetime | time) -> str | None:
     return None if same else f": {before} comes back as {after}"
 
 
-_COMPARISONS: Final[dict[type[Any], Any]] = {
+_COMPARISONS: Final[dict[type[Any], _Comparison]] = {
+    **dict.fromkeys((type(None), bool, int, str, bytes, bytearray, date, timedelta, UUID), _equal),
     list: _sequence,
     tuple: _sequence,
     dict: _mapping,

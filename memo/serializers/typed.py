@@ -19,7 +19,7 @@ import msgspec
 from ..entry import ABSENT
 from ..errors import OperationFailed
 from . import plain
-from .conformance import conforms
+from .conformance import check_for
 from .fingerprints import union_members
 from .refusals import explained, refused, type_name
 from .sameness import difference
@@ -82,11 +82,12 @@ class Schema:
         self.dump_builtins = self._wire.dump
         self.load_builtins = self._wire.load
         self.loads: list[Callable[[Any], Any]] = [self._load_plain]
+        self._conforms = check_for(Any)
         self._typed: list[tuple[int, Callable[[Any], bytes], Callable[[Any], Any]]] = []
         if annotation in (ABSENT, None, Any, object):
-            self._annotation = Any
             self.loads = [self._wire.load]
             return
+        self._conforms = check_for(annotation)
         for kind in self._understood():
             self._add(self._wire.encode, self._wire.decoder(kind))
             self._add(self._dump_converted, functools.partial(self._load_converted, kind))
@@ -120,7 +121,7 @@ class Schema:
                 why = wrong
             except Exception as error:
                 why = f": {explained(error)}"
-        if conforms(value, self._annotation):
+        if self._conforms(value):
             try:
                 return PLAIN, self._wire.dump(value)
             except OperationFailed:
@@ -135,7 +136,7 @@ class Schema:
 
     def _load_plain(self, data: Any) -> Any:
         value = self._wire.load(data)
-        if not conforms(value, self._annotation):
+        if not self._conforms(value):
             raise refused(f"what is stored is not what {_shown(self._annotation)} says")
         return value
 

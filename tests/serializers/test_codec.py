@@ -71,7 +71,7 @@ def test_a_codec_prints_as_it_is_written():
 
 def test_codec_of_takes_what_the_decorator_takes():
     """A name, a serializer, or a codec; the annotation is the function's, unless it has one."""
-    assert codec_of("msgpack") == Codec()
+    assert codec_of(None) == codec_of("msgpack") == Codec()
     assert codec_of("json", Price) == Codec("json", annotation=Price)
     codec = Codec("json", compress=5, secrets=SECRET)
     assert codec_of(codec, Price) == Codec("json", annotation=Price, compress=5, secrets=SECRET)
