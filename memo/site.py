@@ -417,8 +417,8 @@ class Site:
                     raise
                 raise _UnkeyedReceiver(
                     f"{self.name}: {shown(receiver)} cannot be told from other instances on a "
-                    "shared backend; give its class __cache_key__(), or say with key= what tells "
-                    "calls apart"
+                    f"shared backend ({error.reason}); __cache_key__() of its class, or key=, says "
+                    "what tells calls apart"
                 ) from None
         return (core.scope, key)
 

@@ -14,7 +14,7 @@ from ..background import Job, background
 from ..core import SyncCore
 from ..drive import advance
 from ..entry import ABSENT, FOREVER, USED_UP, Raised
-from ..errors import CacheError
+from ..errors import CacheError, NoValue
 from ..flights import ANEW, Flight, Flights
 from ..flights.workers import workers
 from ..steps import LATE, Admit, Followed, Join, Load, LoadBehind, Refresh, Refusal
@@ -321,7 +321,7 @@ class PlainTurn:
         result: Any = ANEW
         try:
             stats.loads += 1
-            stats.load_failures += 1
+            stats.load_failures += type(error) is not NoValue
             took = perf_counter() - self.started
             stats.load_time += took
             if not own(error):
