@@ -19,7 +19,7 @@ from ..entry import ABSENT, Entry
 from ..errors import CacheError, OperationFailed, text_of, twin
 from ..policy import Policy
 from ..recovery import Owed
-from .answers import entry_of, has_answered, is_final, translated
+from .answers import cause_of, entry_of, has_answered, is_final, translated
 from .budget import Budget
 from .circuit import REFUSED, Circuit
 from .direct import Guarded
@@ -86,6 +86,12 @@ class Bounded(Guarded):
         """Make a failure heard that is not of the operation under way."""
         if self._hear is not None:
             self._hear(error)
+
+    def away(self, key: Any) -> bool:
+        """Whether a read of `key` is not answered by the backend itself."""
+        if self.circuit is not None and self.circuit.shut:
+            return True
+        return self.recovery.active and self._answer("read", key) is not ABSENT
 
     def forget(self) -> None:
         """Let go of what is owed to the backend, which will not be used any more."""
@@ -160,6 +166,7 @@ class Bounded(Guarded):
                 key=key,
                 backend=self.name,
             )
+        failure.__cause__ = cause_of(error)
         if circuit is not None:
             if circuit.rated:
                 circuit.calls += 1
@@ -294,7 +301,9 @@ def _allowed(budget: Budget) -> str:
 
 
 def _late(took: float, budget: Budget) -> OperationFailed:
-    return OperationFailed(f"answered after {took:.3g} s ({_allowed(budget)})")
+    error = OperationFailed(f"answered after {took:.3g} s ({_allowed(budget)})")
+    error.__cause__ = TimeoutError("the answer came too late")
+    return error
 
 
 #: Whether a method takes a deadline: it is looked for once.

@@ -39,6 +39,10 @@ class Guarded:
         """How the backend is, as far as is known."""
         return Health(backend=self.name)
 
+    def away(self, key: Any) -> bool:  # noqa: ARG002 - a store in this process always answers
+        """Whether a read of `key` is not answered by the backend itself."""
+        return False
+
     def forget(self) -> None:
         """Let go of what is owed to the backend, which will not be used any more."""
 

@@ -671,6 +671,18 @@ def test_a_forked_child_owes_nothing_and_works():
 
 
 @colours
+def test_strict_raises_with_the_foreign_error_as_its_cause(colour, outage):
+    """Each time: when the backend itself fails, and when its open breaker refuses."""
+    o = outage(colour, failed=RAISE)
+    o.store.down()
+    for _ in range(10):
+        with pytest.raises(OperationFailed) as caught:
+            o.do(o.cache.get("k"))
+        assert isinstance(caught.value.__cause__, ConnectionError)
+    assert o.store.seen["read"] == 5
+
+
+@colours
 def test_strict_raises_and_owes_all_the_same(colour, outage):
     """Under `strict` the caller knows at once, and the backend is told later."""
     o = outage(colour, failed=RAISE)
