@@ -96,8 +96,7 @@ class Redis(BytesBackend):
             )
             twin.origin = self.origin
             self._twins.append(twin)
-        first = self._twins[0]
-        return first if first.codec is self.codec else first.using(self.codec)
+        return self._twins[0].using(self.codec, self.timer)
 
     def read_bytes(self, name: str, deadline: float | None) -> bytes | None:
         """What is stored under `name`, or None."""

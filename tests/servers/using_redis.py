@@ -1,0 +1,78 @@
+"""Both colours of the Redis backend, called plainly, and Unix time in their entries."""
+
+import asyncio
+import contextlib
+import itertools
+import time
+
+import pytest
+
+from memo.backends.redis import Redis
+from memo.backends.redis_async import AsyncRedis
+from memo.entry import Entry
+
+__all__ = ["Plain", "both", "entry", "namespaces", "opened"]
+
+_numbers = itertools.count()
+
+both = pytest.mark.parametrize("colour", [Redis, AsyncRedis], ids=["sync", "async"])
+
+
+def namespaces():
+    """A namespace that no other test of this run has."""
+    return f"test{next(_numbers)}"
+
+
+def entry(value, ttl=60.0, *, window=0.0, age=0.0):
+    """An entry with that lifetime in seconds, made `age` seconds ago; ttl None: for ever."""
+    created = time.time() - age
+    if ttl is None:
+        return Entry(value, created)
+    return Entry(value, created, created + ttl, created + ttl + window)
+
+
+class Plain:
+    """A backend of either colour; the methods of an async one are run to their end.
+
+    Each call gives up after `within` seconds, by a deadline or by being cancelled.
+    """
+
+    def __init__(self, backend, run, within=10.0):
+        self.backend = backend
+        self.within = within
+        self._run = run
+
+    def __getattr__(self, name):
+        method = getattr(self.backend, name)
+        if name not in {"read", "write", "delete", "clear", "clear_scope", "read_many"} | {
+            "write_many",
+            "ping",
+        }:
+            return method if not asyncio.iscoroutinefunction(method) else self._waiting(method)
+        if isinstance(self.backend, Redis):
+            return lambda *args: method(*args, deadline=time.monotonic() + self.within)
+        return self._waiting(method)
+
+    def _waiting(self, method):
+        return lambda *args: self._run(self._within(method, *args))
+
+    async def _within(self, method, *args):
+        async with asyncio.timeout(self.within):
+            return await method(*args)
+
+    def name(self, key):
+        """What the server knows `key` as."""
+        return self.backend._name(key)
+
+
+@contextlib.contextmanager
+def opened(colour, where, *, within=10.0, **more):
+    """A backend of that colour at that URL or client, in a namespace of its own."""
+    more.setdefault("namespace", namespaces())
+    with asyncio.Runner() as runner:
+        plain = Plain(colour(where, **more), runner.run, within)
+        try:
+            yield plain
+        finally:
+            plain.within = 10.0
+            plain.close()
