@@ -6,15 +6,49 @@ Four methods are all that is needed. What else a backend may have is optional an
 |---|---|---|
 | `evict(n) -> int` | drop `n` entries, expired first; how many were dropped | nothing is evicted |
 | `clear_scope(scope)` | drop the entries whose key is a tuple beginning with `scope` | `clear()` |
+| `read_many(keys) -> dict` | the entries of those of `keys` that have one | one by one |
+| `write_many(entries)` | store a mapping from keys to entries | one by one |
+| `ping()` | raise where the backend does not answer | never asked |
 | `close()` | let go of files and connections | nothing to let go of |
 | `blocking` | False: so quick that an event loop may call it directly | True |
+| `shared` | True: other processes see its entries | False |
+| `exact` | True, of a store inside the process: `write` takes `unless` (see `memo.steps.Watch`), and looks in one with the writing whether it is superseded | False |
 | `maxsize`, `currsize` | what `cache_info()` shows | None |
-| `timer` | the clock of its entries | monotonic time |
+| `timer` | the clock of its entries; of a `shared` one Unix time | monotonic time |
 | `name` | what messages and metrics call it | the name of its type |
+| `using(codec, timer)` | a view of it that encodes by another codec | it keeps values themselves |
+| `origin` | the backend that this is a view or the twin of | itself |
+| `twin` | of a blocking one: the async one before the same server | async callers use a thread |
+| `prompt` | True: of an async one: see below | False |
 
-`write` may return how many entries it evicted. A failure is any exception; `Full` and
-`OperationFailed` are passed on as they are, all others become `OperationFailed` with the foreign
-error as their cause.
+`write` and `write_many` may return how many entries they evicted. A failure is any exception;
+`Full` and `OperationFailed` are passed on as they are, all others become `OperationFailed` with the
+foreign error as their cause. Each operation may be repeated: one that failed, or that nobody knows
+the outcome of, is carried out again later (see `memo.recovery`).
+
+**Time.** All backend work of one call has one deadline (`Policy.timeout`).
+
+- A method of a blocking backend that has a keyword parameter `deadline` (a moment of
+  `time.monotonic()`, or None for no bound) is given it, and must raise `TimeoutError` by then, in
+  truth: a server that sends a byte every 50 ms does not stretch it. A method without one cannot be
+  bounded in a plain function, which calls it in its own thread. Under an async function it is
+  called in a thread, and is not waited for past the deadline; the thread goes on.
+- A coroutine of an async backend is cancelled when its time is up, at whatever `await` it stands,
+  and is waited for no longer. The backend must be as good as before: no later caller may ever get
+  the answer meant for the cancelled one, and no connection may leak. Each operation runs in a task
+  of its own, since one that swallows its cancellation must not hold the caller up; `prompt = True`
+  promises that a cancelled coroutine ends at once, without awaiting anything more, and saves that
+  task.
+- What says that it is not `blocking`, and is not async, is in this process: it has neither deadline
+  nor breaker.
+
+**One backend, several objects.** Breaker, health, and what is owed after an outage are kept for
+each `origin`: a view (`using`) has the `origin` of what it was made from, and a `twin` that of the
+blocking backend. Keys mean the same in all of them.
+
+**Shared backends.** Keys are any hashable in a process of its own. On a `shared` backend they are
+`(scope, key)` with a text for `scope`, which says which function, or whatever a user takes for keys
+of a `Cache`; see `memo.canonical` for the text they become.
 """
 
 from __future__ import annotations
