@@ -115,7 +115,8 @@ class Codec:
             self._set("secrets", secrets)
             seal = Signature(secrets)
         self._set("_payloads", _payloads_of(self.serializer, self.annotation))
-        self._set("_envelope", _envelope_of(self.serializer, self.annotation, seal))
+        forms = len(self._payloads.loads)
+        self._set("_envelope", _envelope_of(self.serializer, self.annotation, forms, seal))
         loads = _Forms(self._payloads.loads, self.max_inflated)
         loads[_RAISED] = self._load_raised
         self._set("_loads", loads)
@@ -225,19 +226,21 @@ def _payloads_of(serializer: Any, annotation: Any) -> _Payloads:
     return schema_of(serializer, annotation)
 
 
-def _envelope_of(serializer: Any, annotation: Any, seal: Seal) -> _Envelope:
+def _envelope_of(serializer: Any, annotation: Any, forms: int, seal: Seal) -> _Envelope:
     from .fingerprints import fingerprint
 
-    if serializer == "json":
+    if isinstance(serializer, str):
+        whose, number = serializer, _NUMBERS[serializer]
+    else:
+        named = serializer if hasattr(serializer, "__name__") else type(serializer)
+        whose, number = f"{getattr(named, '__module__', '')}.{named.__name__}", _OTHER
+    # Another msgspec may understand other types, and so have other forms.
+    schema = fingerprint(annotation, f"{whose} {forms}")
+    if number == _NUMBERS["json"]:
         from .json_envelope import JsonEnvelope
 
-        return JsonEnvelope(fingerprint(annotation, "json"), seal)
-    if isinstance(serializer, str):
-        number = _NUMBERS[serializer]
-        return BinaryEnvelope(number, fingerprint(annotation, serializer), seal)
-    named = serializer if hasattr(serializer, "__name__") else type(serializer)
-    whose = f"{getattr(named, '__module__', '')}.{named.__name__}"
-    return BinaryEnvelope(_OTHER, fingerprint(annotation, whose), seal)
+        return JsonEnvelope(schema, seal)
+    return BinaryEnvelope(number, schema, seal)
 
 
 def _need_msgspec(serializer: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import sys
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -295,6 +296,24 @@ def test_the_message_says_where(format_):
     codec = Codec(format_, annotation=dict[str, Price])
     with pytest.raises(OperationFailed, match=r"result\['tea'\]\.amount: int comes back as float"):
         round_trip(codec, {"tea": Price(1)})
+
+
+@each_format
+@pytest.mark.parametrize(
+    "source", ["list[Json] | dict[str, Json] | int", "list[int] | int", "Price"]
+)
+def test_an_alias_is_what_it_stands_for(format_, source):
+    """Also where it names itself (`type X = ...`, from Python 3.12 on)."""
+    names = {"Price": Price, "Json": Any}
+    if sys.version_info >= (3, 12):
+        exec(f"type Json = {source}", names)  # older ones cannot read this
+    else:
+        names["Json"] = eval(source, names)
+    codec = Codec(format_, annotation=names["Json"])
+    value = Price(1.5) if source == "Price" else [1, 2]
+    assert round_trip(codec, value) == value
+    with pytest.raises(OperationFailed):
+        round_trip(codec, (1, 2))
 
 
 @each_format
