@@ -82,6 +82,11 @@ class _Client(Client):  # type: ignore[misc] # it is untyped
 
     sock: Any
 
+    def check_key(self, key: Any, key_prefix: Any) -> Any:
+        """Leave it as it is: the texts of our keys are made such that they can be."""
+        del key_prefix
+        return key
+
 
 class Connections:
     """The connections to all servers of a backend, for any number of threads."""

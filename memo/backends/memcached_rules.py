@@ -29,7 +29,7 @@ __all__ = [
     "Servers",
     "exptime",
     "full",
-    "generations",
+    "keys_of",
     "new_token",
     "of_url",
     "opened",
@@ -179,13 +179,14 @@ def exptime(seconds: float | None, now: float) -> int:
     return moment if moment < _END_OF_TIME else 0
 
 
-def generations(name: str) -> tuple[bytes, bytes]:
-    """The keys of the tokens that what is under `name` depends on: its namespace's, its scope's.
+def keys_of(name: str) -> tuple[bytes, bytes, bytes]:
+    """The keys to ask a server for: of the tokens `name` depends on, and of what is under it.
 
-    They are the prefixes themselves; no name is a prefix, since names end in a digest.
+    The tokens of its namespace and its scope are under the prefixes that are cleared by them; no
+    name is a prefix, since names end in a digest.
     """
-    raw = name.encode()
-    return raw[: raw.index(b":") + 1], raw[: raw.rindex(b":") + 1]
+    key = name.encode()
+    return key[: key.index(b":") + 1], key[: key.rindex(b":") + 1], key
 
 
 def new_token() -> bytes:
@@ -198,13 +199,10 @@ def sealed(tokens: Iterable[bytes], data: bytes) -> bytes:
     return b"".join((*tokens, data))
 
 
-def opened(name: str, found: Mapping[bytes, bytes]) -> bytes | None:
-    """What is stored under `name`, if its tokens are still those of today; else None."""
-    data = found.get(name.encode())
-    if data is None:
-        return None
-    first, second = (found.get(key) for key in generations(name))
-    if first is None or second is None or not data.startswith(first + second):
+def opened(keys: tuple[bytes, bytes, bytes], found: Mapping[bytes, bytes]) -> bytes | None:
+    """What was stored, if its tokens are still those of today; else None. `keys` are `keys_of`."""
+    first, second, data = map(found.get, keys)
+    if first is None or second is None or data is None or not data.startswith(first + second):
         return None
     return data[len(first) + len(second) :]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pymemcache.exceptions import MemcacheServerError  # type: ignore[import-untyped]
@@ -16,7 +16,7 @@ from .memcached_rules import (
     Server,
     exptime,
     full,
-    generations,
+    keys_of,
     new_token,
     opened,
     pieces,
@@ -37,12 +37,15 @@ class Store:
     def __init__(self) -> None:
         self._connections = Connections()
 
-    def read(self, server: Server, names: Iterable[str], limit: Limit) -> dict[str, bytes]:
+    def read(self, server: Server, names: Sequence[str], limit: Limit) -> dict[str, bytes]:
         """What is stored under each of `names` and was not cleared since; one round trip."""
-        names = [*names]
-        keys = {key: None for name in names for key in (*generations(name), name.encode())}
-        found = self._get(server, keys, limit)
-        opening = ((name, opened(name, found)) for name in names)
+        if len(names) == 1:
+            keys = keys_of(names[0])
+            data = opened(keys, self._connections.ask(server, limit, "get_many", keys))
+            return {} if data is None else {names[0]: data}
+        all_keys = {name: keys_of(name) for name in names}
+        found = self._get(server, {key: None for keys in all_keys.values() for key in keys}, limit)
+        opening = ((name, opened(keys, found)) for name, keys in all_keys.items())
         return {name: data for name, data in opening if data is not None}
 
     def write(
@@ -59,13 +62,14 @@ class Store:
         kept = [name for name, (_, seconds) in items.items() if seconds is None or seconds > 0]
         for name in items.keys() - kept:
             self._connections.ask(server, limit, "delete", name.encode())
-        tokens = self._tokens(server, {key for name in kept for key in generations(name)}, limit)
+        tokens = self._tokens(server, {key for name in kept for key in keys_of(name)[:2]}, limit)
         now = time.time()
         groups: dict[int, dict[bytes, bytes]] = {}
         for name in kept:
             data, seconds = items[name]
+            first, second, key = keys_of(name)
             group = groups.setdefault(exptime(seconds, now), {})
-            group[name.encode()] = sealed((tokens[key] for key in generations(name)), data)
+            group[key] = sealed((tokens[first], tokens[second]), data)
         failures: list[Exception] = []
         for moment, group in groups.items():
             for some in pieces(group):
@@ -75,7 +79,7 @@ class Store:
 
     def delete(self, server: Server, name: str, limit: Limit) -> bool:
         """Drop what is under `name`; whether there was anything that was not cleared."""
-        there = bool(self.read(server, [name], limit))
+        there = bool(self.read(server, (name,), limit))
         return bool(self._connections.ask(server, limit, "delete", name.encode())) and there
 
     def forget(self, server: Server, prefix: str, limit: Limit) -> None:

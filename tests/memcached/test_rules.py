@@ -13,7 +13,7 @@ from memo.backends.memcached_rules import (
     Servers,
     exptime,
     full,
-    generations,
+    keys_of,
     opened,
     sealed,
 )
@@ -137,22 +137,23 @@ def test_a_server_never_drops_what_is_still_good(seconds):
 def test_what_a_key_depends_on_are_the_prefixes_that_are_cleared(namespace, scope, number):
     """The keys of the tokens are the texts that `clear` and `clear_scope` are about."""
     prefixes = namespace_text(namespace).encode(), scope_text(namespace, scope).encode()
-    assert generations(key_text(namespace, (scope, (number,)))) == prefixes
-    loose = generations(key_text(namespace, number))
-    assert loose == (prefixes[0], prefixes[0] + b":")
+    name = key_text(namespace, (scope, (number,)))
+    assert keys_of(name) == (*prefixes, name.encode())
+    loose = key_text(namespace, number)
+    assert keys_of(loose) == (prefixes[0], prefixes[0] + b":", loose.encode())
 
 
 def test_stored_bytes_count_while_both_tokens_are_the_same():
     """A token that is missing or another one makes a miss of it; so does a cut."""
     name = key_text("n", ("s", (1,)))
-    first, second = generations(name)
+    keys = first, second, _ = keys_of(name)
     data = sealed((b"AAAAAAAA", b"BBBBBBBB"), b"data")
     found = {first: b"AAAAAAAA", second: b"BBBBBBBB", name.encode(): data}
-    assert opened(name, found) == b"data"
+    assert opened(keys, found) == b"data"
     for key in found:
-        assert opened(name, {one: found[one] for one in found if one != key}) is None
-        assert opened(name, found | {key: b"CCCCCCCC"}) is None
-    assert opened(name, found | {name.encode(): data[:12]}) is None
+        assert opened(keys, {one: found[one] for one in found if one != key}) is None
+        assert opened(keys, found | {key: b"CCCCCCCC"}) is None
+    assert opened(keys, found | {name.encode(): data[:12]}) is None
 
 
 def test_only_a_lack_of_room_is_full():
