@@ -314,7 +314,7 @@ class AsyncBatch(_Batch):
             self.cancel()
             raise
         finally:
-            self._task = task = None
+            self._task = None
         return self.results
 
     def go_behind(self) -> None:

@@ -12,6 +12,7 @@ import cachetools
 from ..entry import Entry
 from ..errors import Full, OperationFailed
 from ..forking import ForkableLock
+from ..steps import ALONE, Watch
 from .base import in_scope
 
 __all__ = ["CachetoolsBackend", "MappingBackend", "adapted"]
@@ -26,6 +27,7 @@ class MappingBackend:
 
     name = "mapping"
     blocking = False
+    exact = True
     timer = staticmethod(time.monotonic)
 
     def __init__(self, mapping: MutableMapping[Any, Any]) -> None:
@@ -49,10 +51,11 @@ class MappingBackend:
             )
         return entry
 
-    def write(self, key: Any, entry: Entry, /) -> int:
-        """Store `entry` under `key`."""
+    def write(self, key: Any, entry: Entry, /, unless: Watch = ALONE) -> int:
+        """Store `entry` under `key`, unless it says that it is superseded."""
         with self._lock.lock:
-            self.mapping[key] = entry
+            if not unless.superseded:
+                self.mapping[key] = entry
         return 0
 
     def delete(self, key: Any, /) -> bool:
@@ -102,13 +105,17 @@ class CachetoolsBackend(MappingBackend):
         super().__init__(cache)
         self._cache = cache
 
-    def write(self, key: Any, entry: Entry, /) -> int:
+    def write(self, key: Any, entry: Entry, /, unless: Watch = ALONE) -> int:
         """Store `entry` under `key`; returns how many entries were evicted for it.
+
+        What `unless` says is superseded is not stored.
 
         Raises:
             Full: the cache says that the value is too large for it.
         """
         with self._lock.lock:
+            if unless.superseded:
+                return 0
             before = len(self._cache) + (key not in self._cache)
             try:
                 self._cache[key] = entry

@@ -12,7 +12,7 @@ Four methods are all that is needed. What else a backend may have is optional an
 | `close()` | let go of files and connections | nothing to let go of |
 | `blocking` | False: so quick that an event loop may call it directly | True |
 | `shared` | True: other processes see its entries | False |
-| `exact` | True, of a store inside the process: `write` takes `unless` (see `memo.steps.Watch`), and looks in one with the writing whether it is superseded | False |
+| `exact` | `write` takes `unless`, a `Watch`, and stores nothing once it is superseded | False |
 | `maxsize`, `currsize` | what `cache_info()` shows | None |
 | `timer` | the clock of its entries; of a `shared` one Unix time | monotonic time |
 | `name` | what messages and metrics call it | the name of its type |

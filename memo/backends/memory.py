@@ -69,6 +69,7 @@ class Memory:
 
     name = "memory"
     blocking = False
+    exact = True
 
     def __init__(
         self,

@@ -72,7 +72,7 @@ class Core:
             self.timeout = None
         #: The store where it is our own memory, which takes a second deadline with an entry.
         self.memory: Memory | None = store if type(store) is Memory else None
-        rules.exact = self.memory is not None
+        rules.exact = getattr(store, "exact", False)
         if hasattr(rules, "away"):
             rules.away = self._is_away
         #: `peek(args)` is the node a positional call is answered from, `find(args, kwargs)` that of

@@ -101,7 +101,8 @@ class AsyncCore(Core):
             self.stats.evictions += evicted
         else:
             self._remember(key, entry, self._seen())
-            evicted = await self.guard.write(key, entry, budget)
+            more = {"unless": step.watch} if self.rules.exact else {}
+            evicted = await self.guard.write(key, entry, budget, **more)
             self.stats.evictions += evicted
 
     async def _delete(self, key: Any, backend: Any, budget: Budget | None) -> bool:

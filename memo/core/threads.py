@@ -104,7 +104,8 @@ class SyncCore(Core):
             self.stats.evictions += evicted
         else:
             self._remember(key, entry, self._seen())
-            evicted = self.guard.write(key, entry, budget)
+            more = {"unless": step.watch} if self.rules.exact else {}
+            evicted = self.guard.write(key, entry, budget, **more)
             self.stats.evictions += evicted
 
     def _delete(self, key: Any, backend: Any, budget: Budget | None) -> bool:
