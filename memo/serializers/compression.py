@@ -7,6 +7,7 @@ import zlib
 from importlib import import_module
 from typing import Any, Final
 
+from ..errors import OperationFailed
 from .refusals import refused
 
 __all__ = ["compressed", "inflated", "is_compressed"]
@@ -52,24 +53,30 @@ def inflated(form: int, data: bytes, most: int) -> tuple[int, bytes]:
     Raises:
         OperationFailed: it is more, or cut, or followed by something, or of no known method.
     """
-    method = form & _METHODS
-    if method == _ZLIB:
-        inflater: Any = zlib.decompressobj()
-        whole = inflater.decompress(data, most + 1)
-    elif method == _ZSTD:
-        zstd = _zstd()
-        if zstd is None:
-            raise refused("it is compressed by zstd; install backports.zstd")
-        # The window is memory, too, and a frame asks for the size it wants.
-        window = min(max(most.bit_length(), _SMALLEST_WINDOW), _LARGEST_WINDOW)
-        inflater = zstd.ZstdDecompressor(
-            options={zstd.DecompressionParameter.window_log_max: window}
-        )
-        whole = inflater.decompress(data, most + 1)
-    else:
-        raise refused(f"it is compressed by an unknown method ({method >> 8})")
+    inflater = _inflater(form & _METHODS, data, most)
+    whole: bytes = inflater.decompress(data, most + 1)
     if len(whole) > most:
-        raise refused(f"it inflates to more than {most} bytes")
+        raise _too_much(most)
     if not inflater.eof or inflater.unused_data:
         raise refused("its compressed payload is cut, or something follows it")
     return form & ~_METHODS, whole
+
+
+def _inflater(method: int, data: bytes, most: int) -> Any:
+    if method == _ZLIB:
+        return zlib.decompressobj()
+    if method != _ZSTD:
+        raise refused(f"it is compressed by an unknown method ({method >> 8})")
+    zstd = _zstd()
+    if zstd is None:
+        raise refused("it is compressed by zstd; install backports.zstd")
+    said = zstd.get_frame_info(data).decompressed_size
+    if said is not None and said > most:
+        raise _too_much(most)
+    # The window is memory, too, and a frame asks for the size it wants.
+    window = min(max(most.bit_length(), _SMALLEST_WINDOW), _LARGEST_WINDOW)
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: window})
+
+
+def _too_much(most: int) -> OperationFailed:
+    return refused(f"it inflates to more than {most} bytes")

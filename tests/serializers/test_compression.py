@@ -95,14 +95,16 @@ def bombs(size):
     zeros = bytes(size)
     zstd = compression._zstd()
     modest = {zstd.CompressionParameter.window_log: 10}
+    press = zstd.ZstdCompressor(options=modest)
     return [
         (0x100, zlib.compress(zeros, 9)),
         (0x200, zstd.compress(zeros)),
         (0x200, zstd.compress(zeros, options=modest)),
+        (0x200, press.compress(zeros) + press.flush()),  # which does not say how large it is
     ]
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("number", range(4))
 def test_a_bomb_is_not_inflated(number):
     """What comes out is bounded, and so is the memory that it takes."""
     form, bomb = bombs(100_000_000)[number]
@@ -111,7 +113,7 @@ def test_a_bomb_is_not_inflated(number):
     codec = Codec(max_inflated=1_000_000)
     tracemalloc.start()
     try:
-        with pytest.raises(OperationFailed, match=r"more than 1000000 bytes|too much memory"):
+        with pytest.raises(OperationFailed, match="more than 1000000 bytes"):
             codec.decode(NAME, data)
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
