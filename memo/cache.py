@@ -14,7 +14,7 @@ from .backends.memory import Memory
 from .background import background
 from .batch import AsyncBatch, Batch, refresh_many_behind, refresh_many_in_task
 from .breaker import Health
-from .configuration import bypassed
+from .configuration import bypassed, default_backend, warn_once
 from .core import AsyncCore, Core, SyncCore, settled
 from .entry import ABSENT, Raised
 from .errors import NoValue, OperationFailed, shown, text_of
@@ -186,7 +186,11 @@ class _Face:
         )
         self._namespace = namespace
         name = namespace or type(self).__name__
-        in_force = self._options.in_force(name)
+        # Keys as they are would meet those of others there.
+        alone = backend is None and namespace is None
+        if alone and default_backend() is not None:
+            warn_once(f"{name}: is kept in memory, not on the configured backend: no namespace")
+        in_force = self._options.in_force(name, private=alone)
         self._core = build(self._kind, self._options, in_force, name=name, scope=namespace)
 
     if TYPE_CHECKING:
@@ -260,7 +264,8 @@ class Cache(_Face):
 
     Args:
         backend: a backend, a `cachetools.Cache`, a mutable mapping; None: a memory of its own.
-        namespace: tells its keys from others' on the same backend; None: keys are used as they are.
+        namespace: tells its keys from others' on the same backend; None: keys are used as they are,
+            and without a `backend` it is a memory of its own, whatever is configured.
         ttl, maxsize, policy, ...: as `memo.cached` has them.
 
     Raises:

@@ -223,8 +223,8 @@ class _Cached:
         if isinstance(ignore, Iterator):
             ignore = tuple(ignore)
         check_keys(typed=typed, ignore=ignore, key=key)
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"name={shown(name)}: takes a str")
+        if name is not None and not (isinstance(name, str) and name):
+            raise TypeError(f"name={shown(name)}: takes a str that is not empty")
 
         def decorate(func: Any) -> Any:
             _check_decoratable(func)

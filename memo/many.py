@@ -378,8 +378,9 @@ def _check_many(function: Any) -> None:
 def _decorated(one: Any, function: Any, kind: Any, decorate: Callable[[Any], Any]) -> Any:
     """`one`, decorated, and known to return what `function` returns a mapping of."""
     functools.update_wrapper(one, function)
-    if not hasattr(function, "__qualname__"):
-        one.__qualname__ = one.__name__ = type(function).__qualname__
+    if not (inspect.isroutine(function) or hasattr(function, "__qualname__")):
+        # Brackets, as of a lambda: it is no name by which other processes could know it.
+        one.__qualname__ = one.__name__ = f"<{type(function).__qualname__}>"
     try:
         returned = typing.get_type_hints(function).get("return")
     except Exception:

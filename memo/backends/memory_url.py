@@ -22,6 +22,11 @@ def from_url(url: str) -> Memory:
     from .urls import parts
 
     found = parts(url, {"maxsize": _bound, "eviction": str})
-    if found.hosts or found.path:
-        raise ValueError(f"backend={url!r}: memory:// takes options only, as in ?maxsize=1000")
-    return Memory(**found.options)
+    if found.hosts or found.path or found.username:
+        raise ValueError(
+            f"backend={found.hidden!r}: memory:// takes options only, as in ?maxsize=1000"
+        )
+    try:
+        return Memory(**found.options)
+    except ValueError as error:
+        raise ValueError(f"backend={found.hidden!r}: {error}") from error

@@ -44,5 +44,7 @@ def from_url(url: str) -> Null:
         ValueError: there is more to the URL.
     """
     if url != "null://":
-        raise ValueError(f"backend={url!r}: null:// takes nothing more")
+        from .urls import hidden
+
+        raise ValueError(f"backend={hidden(url)!r}: null:// takes nothing more")
     return Null()

@@ -52,7 +52,9 @@ def adopt(backend: Any) -> Any:
 
 
 def _at_url(url: str) -> Any:
-    scheme, separator, _ = url.partition("://")
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.lower()  # RFC 3986, section 3.1
+    url = f"{scheme}{separator}{rest}" if separator else url
     if not separator:
         raise ValueError(f"backend={_hidden(url)!r}: takes a URL such as 'redis://localhost:6379'")
     with _lock.lock:
@@ -86,7 +88,12 @@ def _maker(scheme: str, url: str) -> Callable[[str], Any]:
 
     found = entry_points(group=GROUP, name=scheme)
     for point in found:
-        plugin: Callable[[str], Any] = point.load()
+        try:
+            plugin: Callable[[str], Any] = point.load()
+        except (ImportError, AttributeError) as error:
+            raise ImportError(
+                f"backend={_hidden(url)!r}: the plug-in for {scheme}:// cannot be imported: {error}"
+            ) from error
         return plugin
     known = sorted({*_SCHEMES, *(point.name for point in entry_points(group=GROUP))})
     raise ValueError(
