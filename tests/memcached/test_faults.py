@@ -14,7 +14,7 @@ from servers.process import wait_until
 
 from memo.backends.memcached import Memcached
 
-SOON = 0.15  # seconds that a call may take where it must not succeed
+SOON = 0.1  # seconds that a call may take where it must not succeed
 
 
 def fails(plain, method, *args):
