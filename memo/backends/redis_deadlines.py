@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-import select
 import socket
 import threading
 import time
@@ -95,12 +94,7 @@ class _Punctual(_Base):
         connect: Callable[[], Any] = super()._connect
         host = getattr(self, "host", None)
         sock = connect() if host is None or _needs_no_lookup(host) else _within(connect)
-        self._poll = _poller(sock)
         return _Socket(sock, self._socket_timeout)
-
-    def quiet(self) -> bool:
-        """Whether the connection is open, and has nothing to be read: nothing is under way."""
-        return self._sock is not None and not self._poll(0)
 
     @property
     def socket_connect_timeout(self) -> float | None:
@@ -137,15 +131,6 @@ class _Punctual(_Base):
             disconnect: Callable[[], None] = self.disconnect
             disconnect()
             raise
-
-
-def _poller(sock: Any) -> Callable[[int], Any]:
-    """A function that tells whether there is anything to be read, waiting so many milliseconds."""
-    if hasattr(select, "poll"):
-        poller = select.poll()
-        poller.register(sock, select.POLLIN)
-        return poller.poll
-    return lambda milliseconds: select.select([sock], [], [], milliseconds / 1000)[0]
 
 
 @functools.cache

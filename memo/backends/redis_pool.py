@@ -80,7 +80,7 @@ class Idle:
         with contextlib.suppress(IndexError):
             while True:
                 connection = self._connections.pop()
-                if connection.quiet():
+                if _quiet(connection):
                     return connection
                 connection.disconnect()
         connection = self._make()
@@ -96,6 +96,14 @@ class Idle:
         with contextlib.suppress(IndexError):
             while True:
                 self._connections.pop().disconnect()
+
+
+def _quiet(connection: Any) -> bool:
+    """Whether the connection is open, and there is nothing to be read: nothing is under way."""
+    try:
+        return not connection.can_read(0)
+    except (exceptions.RedisError, OSError):
+        return False
 
 
 class Exchange:

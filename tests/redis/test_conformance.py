@@ -2,7 +2,7 @@
 
 import pytest
 from servers.using_redis import namespaces
-from servers.valkey import Sentinels, Valkey, ValkeyCluster, shared_valkey
+from servers.valkey import Sentinels, Valkey, shared_cluster, shared_valkey
 
 from memo.backends.redis import Redis
 from memo.backends.redis_async import AsyncRedis
@@ -21,8 +21,7 @@ def unix():
 @pytest.fixture(scope="module")
 def cluster():
     """A cluster of three masters."""
-    with ValkeyCluster() as nodes:
-        yield Redis(nodes.url)
+    return Redis(shared_cluster().url)
 
 
 @pytest.fixture(scope="module")

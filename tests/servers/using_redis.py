@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import itertools
 import time
 
@@ -44,19 +45,13 @@ class Plain:
 
     def __getattr__(self, name):
         method = getattr(self.backend, name)
-        if name not in {"read", "write", "delete", "clear", "clear_scope", "read_many"} | {
-            "write_many",
-            "ping",
-        }:
-            return method if not asyncio.iscoroutinefunction(method) else self._waiting(method)
-        if isinstance(self.backend, Redis):
+        if asyncio.iscoroutinefunction(method):
+            return lambda *args: self._run(self._until_then(method, *args))
+        if callable(method) and "deadline" in inspect.signature(method).parameters:
             return lambda *args: method(*args, deadline=time.monotonic() + self.within)
-        return self._waiting(method)
+        return method
 
-    def _waiting(self, method):
-        return lambda *args: self._run(self._within(method, *args))
-
-    async def _within(self, method, *args):
+    async def _until_then(self, method, *args):
         async with asyncio.timeout(self.within):
             return await method(*args)
 

