@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
@@ -38,13 +39,32 @@ class Flight(BaseFlight):
         return self.result is not ABSENT or (self.leader is not None and self.leader() is None)
 
 
-class Landing(threading.Event):
-    """Set when a flight has its result."""
+class Landing:
+    """Whether a flight has its result, for those who wait for that.
+
+    One lock in C, which each of them takes and lets go of. A `threading.Event` has Python code
+    around its lock, in which an interrupt would keep that taken for ever.
+    """
+
+    __slots__ = ("_lock", "waiters")
 
     def __init__(self) -> None:
-        super().__init__()
+        self._lock = threading.Lock()
+        self._lock.acquire()
         #: How many wait for it, or have been given the result.
         self.waiters = 0
+
+    def set(self) -> None:
+        """Let go on who waits."""
+        with contextlib.suppress(RuntimeError):  # it is let go of already
+            self._lock.release()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds for it; whether it has come about."""
+        if not self._lock.acquire(timeout=timeout):
+            return False
+        self.set()
+        return True
 
 
 #: Seconds between two looks at whether the leader of a flight is still there.

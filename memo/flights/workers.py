@@ -7,8 +7,8 @@ that hangs does not keep the program from exiting.
 
 from __future__ import annotations
 
-import collections
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -20,15 +20,33 @@ __all__ = ["Workers", "workers"]
 
 _log = logging.getLogger("memo")
 
+#: Seconds between two looks at whether there is a thread to be had.
+_ROOM_CHECK: Final = 0.5
+
 
 class _Job:
-    """Work, and whose it is."""
+    """Work, and whose it is; without `work` it has been withdrawn."""
 
     __slots__ = ("owner", "work")
 
     def __init__(self, owner: Any, work: Callable[[], object]) -> None:
         self.owner = owner
-        self.work = work
+        self.work: Callable[[], object] | None = work
+
+
+class _Worker:
+    """A thread, as those see it who have something for it to do.
+
+    It waits for `given`, a lock that whoever sets `job` lets go of. A condition has Python code
+    around its locks, in which an interrupt of the one who notifies would lose a notification.
+    """
+
+    __slots__ = ("given", "job")
+
+    def __init__(self, job: _Job) -> None:
+        self.job: _Job | None = job
+        self.given = threading.Lock()
+        self.given.acquire()
 
 
 class Workers:
@@ -49,12 +67,11 @@ class Workers:
 
     def after_fork_in_child(self) -> None:
         """Forget the threads: they are the parent's."""
-        lock = threading.RLock()  # a signal handler may call a cached function
-        self._changed = threading.Condition(lock)
-        #: Waited for by threads that have nothing to do.
-        self._given = threading.Condition(lock)
-        self._waiting: collections.deque[_Job] = collections.deque()
-        self._free = 0
+        self._lock = threading.RLock()  # a signal handler may call a cached function
+        #: Notified when a job is done.
+        self._done = threading.Condition(self._lock)
+        #: Those who have nothing to do, who have begun to wait last at the end.
+        self._free: list[_Worker] = []
         #: What is being done, or about to be.
         self._jobs: set[_Job] = set()
         #: Whether the present thread is one of these.
@@ -74,65 +91,69 @@ class Workers:
         job = _Job(owner, work)
         started = False
         try:
-            with self._changed:
+            with self._lock:
                 while not self._has_room(owner):
                     if getattr(self._here, "works", False):
                         return None
-                    left = None if until is None else until - time.monotonic()
-                    if left is not None and left <= 0:
+                    left = math.inf if until is None else until - time.monotonic()
+                    if left <= 0:
                         return False
-                    self._changed.wait(left)
+                    self._done.wait(min(left, _ROOM_CHECK))
                 self._jobs.add(job)
-                if self._free > len(self._waiting):
-                    self._waiting.append(job)
+                if self._free:
+                    worker = self._free.pop()
+                    worker.job = job
+                    worker.given.release()
                     started = True
-                    self._given.notify()
                     return True
-            thread = threading.Thread(target=self._run, args=(job,), name="memo-load", daemon=True)
+            thread = threading.Thread(
+                target=self._run, args=(_Worker(job),), name="memo-load", daemon=True
+            )
             thread.start()
             started = True
         except RuntimeError:  # no more threads to be had, or the interpreter is exiting
             return None
         finally:
             if not started:
-                self._done(job)
+                job.work = None
+                self._forget(job)
         return True
 
     def _has_room(self, owner: Any) -> bool:
-        if len(self._jobs) < self._share:
+        if len(self._jobs) < min(self._share, self._most):
             return True
         own = sum(job.owner is owner for job in self._jobs)
         return own < self._share and len(self._jobs) < self._most
 
-    def _done(self, job: _Job) -> None:
-        with self._changed:
+    def _forget(self, job: _Job) -> None:
+        with self._lock:
             self._jobs.discard(job)
-            self._changed.notify_all()
+            self._done.notify_all()
 
-    def _run(self, job: _Job | None) -> None:
+    def _run(self, worker: _Worker) -> None:
         self._here.works = True
-        while job is not None:
+        while (job := worker.job) is not None:
             try:
-                job.work()
+                if job.work is not None:
+                    job.work()
             except BaseException:  # what loads raise is their callers'; the thread goes on
                 _log.exception("a load in a thread of its own failed")
             finally:
-                self._done(job)
-                job = None
-            job = self._next()
+                self._forget(job)
+                del job
+            self._wait(worker)
 
-    def _next(self) -> _Job | None:
-        """What to do next; None where there has been nothing for a while."""
-        until = time.monotonic() + self._idle
-        with self._changed:
-            self._free += 1
-            try:
-                while not self._waiting:
-                    if not self._given.wait(until - time.monotonic()):
-                        break
-                return self._waiting.popleft() if self._waiting else None
-            finally:
-                self._free -= 1
+    def _wait(self, worker: _Worker) -> None:
+        """Wait for something to do; after a while there is nothing."""
+        worker.job = None
+        with self._lock:
+            self._free.append(worker)
+        given = worker.given.acquire(timeout=self._idle)
+        with self._lock:
+            if worker in self._free:
+                self._free.remove(worker)
+            elif not given:  # it came just now
+                worker.given.acquire(blocking=False)
 
 
 #: The pool of this process.
