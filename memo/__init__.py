@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ._version import __version__
 from .breaker import Breaker, Health
 from .cache import AsyncCache, Cache
@@ -10,10 +12,12 @@ from .decorator import cached
 from .entry import Entry, Outcome
 from .errors import CacheError, Expired, Full, LoadTimeout, Miss, OperationFailed
 from .functions import AsyncCachedFunction, CachedFunction
-from .many import AsyncCachedMany, CachedMany
 from .policy import CALL, EVICT, RAISE, SKIP, STALE, Policy, fallback, raise_as
 from .prewarm import Prewarmed
 from .stats import CacheInfo
+
+if TYPE_CHECKING:
+    from .many import AsyncCachedMany, CachedMany
 
 __all__ = [
     "CALL",
@@ -47,3 +51,12 @@ __all__ = [
     "fallback",
     "raise_as",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # What few programs use is imported when it is asked for.
+    if name not in {"AsyncCachedMany", "CachedMany"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import many
+
+    return getattr(many, name)

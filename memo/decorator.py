@@ -12,6 +12,7 @@ from collections.abc import (
     MutableMapping,
 )
 from typing import (
+    TYPE_CHECKING,
     Any,
     Concatenate,
     Final,
@@ -30,10 +31,12 @@ from .errors import shown
 from .freshness import Duration
 from .functions import AsyncCachedFunction, CachedFunction, binding
 from .keys import check_keys
-from .many import AsyncCachedMany, CachedMany, many_of
 from .options import Options
 from .policy import Policy
 from .site import Site
+
+if TYPE_CHECKING:
+    from .many import AsyncCachedMany, CachedMany
 
 __all__ = ["cached"]
 
@@ -268,6 +271,8 @@ class _Cached:
         for name, why in _NOT_FOR_MANY.items():
             if name in options:
                 raise TypeError(f"cached.many: takes no {name}: {why}")
+        from .many import many_of  # most programs have no such function
+
         decorate = self(**options)
         if func is None:
             return lambda func: many_of(func, decorate)
