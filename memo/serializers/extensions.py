@@ -152,6 +152,10 @@ def _bytes_restored(written: str) -> bytes:
     return base64.b64decode(written, validate=True)
 
 
+def _bytearray_restored(written: bytes) -> bytearray:
+    return bytearray(memoryview(written))  # of a number, `bytearray` would make as many zeros
+
+
 _OF_TYPES: Final[dict[type[Any], Extension]] = {
     tuple: Extension(1, "$tuple", list, tuple),
     set: Extension(2, "$set", list, set),
@@ -168,7 +172,7 @@ _OF_TYPES: Final[dict[type[Any], Extension]] = {
     ),
     Decimal: Extension(9, "$decimal", str, Decimal),
     UUID: Extension(10, "$uuid", str, UUID),
-    bytearray: Extension(11, "$bytearray", bytes, bytearray),
+    bytearray: Extension(11, "$bytearray", bytes, _bytearray_restored),
 }
 _MEMBER: Final = Extension(12, "$enum", _member_written, _member_restored)
 

@@ -21,6 +21,8 @@ SIZE: Final = 8
 
 _WITH_A_REPR: Final = frozenset({type(None), bool, int, float, complex, str, bytes, type(...)})
 
+_WITH_REPRS: Final = frozenset({"datetime", "decimal", "uuid"})
+
 
 def fingerprint(annotation: Any, more: str = "") -> bytes:
     """The fingerprint of `annotation`; of no annotation where it is ABSENT."""
@@ -126,7 +128,15 @@ def _constant(value: Any) -> str:
         return repr(value)
     if isinstance(value, enum.Enum):
         return f"{type(value).__module__}.{type(value).__qualname__}.{value.name}"
+    if type(value).__module__ in _WITH_REPRS:
+        return repr(value)
     if type(value) in {tuple, list}:
         return f"({', '.join(map(_constant, value))})"
+    if type(value) in {set, frozenset}:
+        return f"{{{', '.join(sorted(map(_constant, value)))}}}"
+    found = _fields(type(value))
+    if found is not None:
+        of_fields = (_constant(getattr(value, name, None)) for name in found[1])
+        return f"{type(value).__qualname__}({', '.join(of_fields)})"
     named = value if callable(value) else getattr(value, "factory", type(value))
     return f"{type(value).__qualname__} {getattr(named, '__qualname__', '')}"

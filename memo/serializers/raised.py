@@ -7,7 +7,7 @@ behind, and with them the implicit context; an explicit cause is kept.
 from __future__ import annotations
 
 import types
-from typing import Any
+from typing import Any, Final
 
 from ..errors import text_of
 from .references import class_at, reference_to
@@ -15,7 +15,10 @@ from .refusals import refused, type_name
 
 __all__ = ["described", "rebuilt"]
 
-_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+_HEAP: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+
+#: Builtin exceptions that look at what stands in their slots before they use it.
+_TOLERANT: Final = frozenset({AttributeError, ImportError, NameError, OSError, StopIteration})
 
 
 def described(error: BaseException) -> list[Any]:
@@ -30,6 +33,8 @@ def described(error: BaseException) -> list[Any]:
     for name, member in _members(kind).items():
         value = _in_member(member, error)
         if value is not _in_member(member, bare):
+            if not _may_be_set(member):
+                raise refused(f"{name} of a {type_name(error)} is not for others to set")
             members[name] = value
     cause = error.__cause__
     description = [
@@ -55,7 +60,7 @@ def rebuilt(description: Any) -> BaseException:
     """
     module, qualname, args, attributes, members, suppressed, cause = description
     error = _made(class_at(module, qualname), tuple(args))
-    slots = _members(type(error))
+    slots = {name: slot for name, slot in _members(type(error)).items() if _may_be_set(slot)}
     for name, value in members.items():
         slots[name].__set__(error, value)
     _own("__dict__").__get__(error).update(attributes)
@@ -92,6 +97,15 @@ def _members(kind: type[BaseException]) -> dict[str, types.MemberDescriptorType]
             if isinstance(member, types.MemberDescriptorType):
                 found.setdefault(name, member)
     return found
+
+
+def _may_be_set(member: types.MemberDescriptorType) -> bool:
+    """Whether any value may be put here: what is written in C may rely on types that it set itself.
+
+    `UnicodeDecodeError`, say, reads memory where its `object` is of another type.
+    """
+    base = member.__objclass__
+    return base in _TOLERANT or "__slots__" in vars(base)
 
 
 def _in_member(member: types.MemberDescriptorType, error: BaseException) -> Any:

@@ -37,17 +37,18 @@ class Signature(Seal):
 
     def mark(self, data: bytes) -> bytes:
         """The signature of `data`, with the first secret."""
-        return self._mark(self._keys[0], data)
+        started = self._keys[0].copy()
+        started.update(data)
+        return started.digest()
 
     def holds(self, data: bytes, mark: bytes) -> bool:
         """Whether `mark` signs `data`, with any secret; compared in constant time."""
-        return any(hmac.compare_digest(self._mark(key, data), mark) for key in self._keys)
-
-    @staticmethod
-    def _mark(key: hmac.HMAC, data: bytes) -> bytes:
-        started = key.copy()
-        started.update(data)
-        return started.digest()
+        for key in self._keys:
+            started = key.copy()
+            started.update(data)
+            if hmac.compare_digest(started.digest(), mark):
+                return True
+        return False
 
 
 def secrets_of(secrets: Any, option: str = "secrets") -> Secrets:

@@ -8,11 +8,12 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, make_dataclass
+from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict, TypeVar, Union
 
 import msgspec
 import pytest
-from serializers.samples import FORMATS, NAME, SECRET, Basket, Node, Price
+from serializers.samples import FORMATS, NAME, SECRET, Basket, Frozen, Node, Price
 
 from memo import OperationFailed
 from memo.entry import ABSENT, Entry
@@ -66,6 +67,12 @@ DIFFERENT = [
     struct_of(("a", int, 2), omit_defaults=True),
     struct_of(("a", int, None), omit_defaults=True),
     struct_of(("a", list, []), omit_defaults=True),
+    struct_of(("a", Decimal, Decimal(1)), omit_defaults=True),
+    struct_of(("a", Decimal, Decimal(2)), omit_defaults=True),
+    struct_of(("a", frozenset, frozenset({1})), omit_defaults=True),
+    struct_of(("a", frozenset, frozenset({2})), omit_defaults=True),
+    struct_of(("a", Frozen, Frozen(1)), omit_defaults=True),
+    struct_of(("a", Frozen, Frozen(2)), omit_defaults=True),
     enum_of(ONE=1),
     enum_of(ONE=2),
     enum_of(TWO=1),

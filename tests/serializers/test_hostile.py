@@ -76,6 +76,7 @@ def test_lengths_that_lie_take_no_memory():
         b"\xc9\xff\xff\xff\xff\x01ab",
         extension(1, 2**62),
         extension(11, 2**62),
+        extension(11, 2**30),
     ]
     tracemalloc.start()
     try:
@@ -237,6 +238,13 @@ def test_an_exception_of_somebody_elses_choice_runs_no_code():
     ]:
         payload = msgspec.msgpack.encode([__name__, kind, args, {}, members, False, None])
         refused(codec, payload, RAISED)
+    for members in (
+        {"object": 5},
+        {"object": "x", "start": -9},
+        {"start": 2**40, "end": 2**40 + 1},
+    ):
+        payload = ["builtins", "UnicodeDecodeError", [], {}, members, False, None]
+        refused(codec, msgspec.msgpack.encode(payload), RAISED)
     for kind in ("KeyboardInterrupt", "SystemExit", "GeneratorExit", "BaseException", "int"):
         assert hasattr(builtins, kind)
         payload = msgspec.msgpack.encode(["builtins", kind, [1], {}, {}, False, None])
