@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from memo import AsyncCache, Cache, cached
+from memo import AsyncCache, Cache, Policy, cached, configure
 from memo.background import background
+from memo.configuration import configured, restore
 from memo.testing import AsyncFaultyBackend, FakeTimer, FaultyBackend
 
 
@@ -132,3 +133,15 @@ def runner() -> Iterator[asyncio.Runner]:
     """An event loop to run coroutines in."""
     with asyncio.Runner() as runner:
         yield runner
+
+
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    """A store that answers late on a busy machine is not what these tests are about.
+
+    What a test configures does not outlast it.
+    """
+    before = configured()
+    configure(policy=Policy(timeout=30))
+    yield
+    restore(before)

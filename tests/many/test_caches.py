@@ -161,7 +161,7 @@ def test_a_failing_write(colour: Any) -> None:
         assert colour.run(cache.set_many({1: "a", 2: "b", 3: "c"})) == 2
     owed = {2: "b"} if colour.is_async else {}  # a store that is waited for is told later
     assert colour.run(cache.get_many([1, 2, 3])) == {1: "a", 3: "c"} | owed
-    strict = colour.cache(backend, policy=Policy.strict())
+    strict = colour.cache(backend, policy=Policy.strict(timeout=30))
     with backend.inject("raise", "write", first=2, last=2), pytest.raises(OperationFailed):
         colour.run(strict.set_many({1: "x", 2: "y", 3: "z"}))
     assert colour.run(cache.get_many([1, 3])) == {1: "x", 3: "z"}

@@ -6,15 +6,6 @@ from typing import Any
 import pytest
 
 from memo import Policy, bypass, configure
-from memo.configuration import configured, restore
-
-
-@pytest.fixture(autouse=True)
-def as_configured() -> Any:
-    """What a test configures does not outlast it."""
-    before = configured()
-    yield
-    restore(before)
 
 
 def test_each_caller_gets_a_copy_of_each_value(colour: Any) -> None:

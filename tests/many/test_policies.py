@@ -52,7 +52,7 @@ def test_writes_that_fail_cost_the_caller_nothing(colour: Any, source: Any, back
 
 def test_an_outage_is_survived(colour: Any, source: Any, backend: Any) -> None:
     """With everything failing, calls and the handle work on as if there were no cache."""
-    f = colour.many(backend=backend, policy=Policy(breaker=None))(source)
+    f = colour.many(backend=backend, policy=Policy(breaker=None, timeout=30))(source)
     backend.fail()
     for _ in range(20):
         assert colour.run(f([1, 2])) == {1: "v1", 2: "v2"}
@@ -64,7 +64,7 @@ def test_an_outage_is_survived(colour: Any, source: Any, backend: Any) -> None:
 
 def test_strict_raises_what_failed(colour: Any, source: Any, backend: Any) -> None:
     """Under `strict` a failing read is an `OperationFailed`, and nothing is called."""
-    f = colour.many(backend=backend, policy=Policy.strict())(source)
+    f = colour.many(backend=backend, policy=Policy.strict(timeout=30))(source)
     with backend.fail("read"), pytest.raises(OperationFailed) as caught:
         colour.run(f([1, 2]))
     assert caught.value.operation == "read"
@@ -74,7 +74,7 @@ def test_strict_raises_what_failed(colour: Any, source: Any, backend: Any) -> No
 
 def test_a_strict_write_raises_after_the_load(colour: Any, source: Any, backend: Any) -> None:
     """The error has the value that could not be written."""
-    f = colour.many(backend=backend, policy=Policy.strict())(source)
+    f = colour.many(backend=backend, policy=Policy.strict(timeout=30))(source)
     with backend.fail("write"), pytest.raises(OperationFailed) as caught:
         colour.run(f([1, 2]))
     assert caught.value.operation == "write"
@@ -143,7 +143,9 @@ def test_a_refusal_of_one_id_lets_the_others_be_stored(colour: Any, source: Any)
 
 def test_exceptions_may_be_exchanged(colour: Any, source: Any, backend: Any) -> None:
     """`raise_as` works as for single calls."""
-    f = colour.many(backend=backend, policy=Policy(failed=raise_as(LookupError)))(source)
+    f = colour.many(backend=backend, policy=Policy(failed=raise_as(LookupError), timeout=30))(
+        source
+    )
     with backend.fail("read"), pytest.raises(LookupError) as caught:
         colour.run(f([1]))
     assert isinstance(caught.value.__cause__, OperationFailed)
@@ -151,7 +153,7 @@ def test_exceptions_may_be_exchanged(colour: Any, source: Any, backend: Any) -> 
 
 def test_stale_answers_while_the_store_is_away(colour: Any, source: Any, backend: Any) -> None:
     """`failed=STALE` serves what was last seen of each id, and loads the others."""
-    f = colour.many(backend=backend, policy=Policy(failed=STALE))(source)
+    f = colour.many(backend=backend, policy=Policy(failed=STALE, timeout=30))(source)
     colour.run(f([1, 2]))
     with backend.fail():
         assert colour.run(f([1, 2, 3])) == {1: "v1", 2: "v2", 3: "v3"}
@@ -161,7 +163,7 @@ def test_stale_answers_while_the_store_is_away(colour: Any, source: Any, backend
 def test_a_fallback_takes_over_and_is_left_again(colour: Any, source: Any, backend: Any) -> None:
     """While the store fails, the fallback keeps what is loaded; afterwards it is emptied."""
     spare = Memory()
-    policy = Policy(failed=fallback(spare), breaker=None)
+    policy = Policy(failed=fallback(spare), breaker=None, timeout=30)
     f = colour.many(backend=backend, policy=policy)(source)
     with backend.fail():
         assert colour.run(f([1, 2])) == {1: "v1", 2: "v2"}
@@ -192,7 +194,7 @@ def test_a_policy_that_raises_is_survived(colour: Any, source: Any, backend: Any
     def action(error: Any) -> Any:
         raise RuntimeError("no decision")
 
-    f = colour.many(backend=backend, policy=Policy(failed=action))(source)
+    f = colour.many(backend=backend, policy=Policy(failed=action, timeout=30))(source)
     with backend.fail():
         assert colour.run(f([1, 2])) == {1: "v1", 2: "v2"}
     assert f.cache_info().failures >= 2

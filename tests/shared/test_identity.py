@@ -65,7 +65,8 @@ def test_one_process_answers_for_the_other(tmp_path: Path) -> None:
     """What one process stored, the other finds; what that one invalidates, is gone in the first."""
 
     def there(code: str) -> str:
-        head = "from shared.programs import f, many, Account; account = Account(5)\n"
+        head = "import memo; memo.configure(policy=memo.Policy(timeout=30))\n"
+        head += "from shared.programs import f, many, Account; account = Account(5)\n"
         return python("-c", head + textwrap.dedent(code), SHARED_FOLDER=str(tmp_path))
 
     there("f.set(10, 1); account.balance.set(20); many.set(30, 1)")

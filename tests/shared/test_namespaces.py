@@ -8,7 +8,6 @@ from shared.kept import AsyncKept, Kept
 
 import memo
 from memo import AsyncCache, Cache, cached
-from memo.configuration import configured, restore
 
 
 def _one(number: int) -> str:
@@ -143,16 +142,12 @@ def test_async_caches_have_namespaces_too() -> None:
 
 def test_caches_without_a_namespace_do_not_meet_on_a_configured_store() -> None:
     """Written without a backend, each had a memory of its own: it must not be shared now."""
-    before = configured()
-    try:
-        memo.configure(backend=Kept())
-        with pytest.warns(UserWarning, match="namespace"):
-            users = Cache()
-        orders = Cache()
-        users.set(1, "Ann")
-        assert orders.get(1, None) is None
-        named = Cache(namespace="users")
-        named.set(1, "Ann")
-        assert Cache(namespace="users").get(1) == "Ann"
-    finally:
-        restore(before)
+    memo.configure(backend=Kept())
+    with pytest.warns(UserWarning, match="namespace"):
+        users = Cache()
+    orders = Cache()
+    users.set(1, "Ann")
+    assert orders.get(1, None) is None
+    named = Cache(namespace="users")
+    named.set(1, "Ann")
+    assert Cache(namespace="users").get(1) == "Ann"

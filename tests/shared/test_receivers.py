@@ -171,7 +171,7 @@ class _Failing:
     def __cache_key__(self) -> Any:
         raise LookupError("not loaded yet")
 
-    @cached(backend=STORE, policy=Policy.strict())
+    @cached(backend=STORE, policy=Policy.strict(timeout=30))
     def strict(self) -> int:
         return 1
 

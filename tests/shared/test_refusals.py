@@ -10,15 +10,6 @@ from shared.kept import AsyncKept, Kept
 import memo
 import memo.testing
 from memo import cached
-from memo.configuration import configured, restore
-
-
-@pytest.fixture(autouse=True)
-def as_configured() -> Any:
-    """What a test configures does not outlast it."""
-    before = configured()
-    yield
-    restore(before)
 
 
 class Service:
@@ -148,7 +139,7 @@ def test_an_async_store_cannot_serve_plain_functions() -> None:
 def test_a_configured_fallback_needs_names_too() -> None:
     """A shared store in the policy is one in which functions must be told apart."""
     spare = Kept()
-    policy = memo.Policy(failed=memo.fallback(spare), breaker=None)
+    policy = memo.Policy(failed=memo.fallback(spare), breaker=None, timeout=30)
     broken = memo.testing.FaultyBackend()
     f = cached(backend=broken, policy=policy)(_power)
     g = cached(backend=broken, policy=policy, name="other")(_power)

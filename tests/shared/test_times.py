@@ -110,7 +110,7 @@ def test_the_store_keeps_an_entry_as_long_as_it_may_be_served() -> None:
 def test_expired_entries_are_kept_where_the_policy_serves_them() -> None:
     """`expired=STALE` finds the old value, and refreshes it behind."""
     store, clock = Kept(), FakeTimer(1_000_000.0)
-    f = cached(backend=store, ttl=60, policy=Policy(expired=STALE), timer=clock)(_value)
+    f = cached(backend=store, ttl=60, policy=Policy(expired=STALE, timeout=30), timer=clock)(_value)
     f(1)
     clock.advance(3600)
     assert f(1) == 1

@@ -10,18 +10,14 @@ import memo
 from memo import AsyncCache, Cache, Policy, cached, fallback
 from memo.backends import Memory, Null
 from memo.backends.resolve import adopt
-from memo.configuration import configured, restore
 
 TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
-def as_configured(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What a test configures does not outlast it, and nothing is configured to begin with."""
-    before = configured()
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is configured from outside."""
     monkeypatch.delenv("MEMO_BACKEND", raising=False)
-    yield
-    restore(before)
 
 
 def _double(number: int) -> int:

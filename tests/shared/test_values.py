@@ -11,19 +11,15 @@ from shared.kept import AsyncKept, Kept
 
 import memo
 from memo import OperationFailed, Policy, cached
-from memo.configuration import configured, restore
 from memo.serializers import Codec
 
 SECRET = "sixteen bytes at least"
 
 
 @pytest.fixture(autouse=True)
-def as_configured(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What a test configures does not outlast it."""
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is configured from outside."""
     monkeypatch.delenv("MEMO_SECRET", raising=False)
-    before = configured()
-    yield
-    restore(before)
 
 
 @dataclasses.dataclass
@@ -128,7 +124,7 @@ def test_what_cannot_be_given_back_is_not_stored(made: Any) -> None:
     assert (info.hits, info.misses) == (0, 2)
     assert info.failures >= 2
     assert store.held == {}
-    strict = cached(backend=store, name="strict", policy=Policy.strict())(made)
+    strict = cached(backend=store, name="strict", policy=Policy.strict(timeout=30))(made)
     with pytest.raises(OperationFailed) as caught:
         strict()
     assert caught.value.codec
