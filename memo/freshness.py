@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from .entry import FOREVER, Entry, Raised
-from .errors import detached, shown
+from .errors import NoValue, detached, shown
 
 __all__ = ["Duration", "Freshness", "Pauses", "seconds"]
 
@@ -201,6 +201,8 @@ class Freshness:
 
     def covering(self, error: BaseException) -> float:
         """Seconds past expiry during which a stale value is served instead of raising `error`."""
+        if type(error) is NoValue:
+            return 0.0  # the function has answered, and has none
         if self.covered is not None:
             return _nearest(self.covered, error) or 0.0
         return self.stale_if_error if isinstance(error, Exception) else 0.0

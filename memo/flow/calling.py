@@ -250,7 +250,7 @@ def reload(
     returned. `replaces`: what is stored is outdated by the load, also if its own value is not to be
     stored.
     """
-    most = getattr(rules.policy, "max_loads_while_open", None)
+    most = rules.policy.max_loads_while_open
     if most is not None:
         yield Admit(key, most)
     started = time.perf_counter()
