@@ -71,9 +71,7 @@ class AsyncServers:
         future: asyncio.Future[bytes | None] = self._loop.create_future()
         self._wanted.setdefault(name, []).append(future)
         if not self._reader_comes and self._readers < _READERS:
-            self._reader_comes = True
-            self._readers += 1
-            self._start(self._read_all()).add_done_callback(self._reader_ended)
+            self._send_reader()
         return await future
 
     async def run(self, operation: Operation[_T]) -> _T:
@@ -137,12 +135,17 @@ class AsyncServers:
                         if not future.done():
                             future.set_result(found.get(name))
 
+    def _send_reader(self) -> None:
+        self._reader_comes = True
+        self._readers += 1
+        self._start(self._read_all()).add_done_callback(self._reader_ended)
+
     def _reader_ended(self, task: asyncio.Task[None]) -> None:
         self._readers -= 1
-        if task.cancelled():  # perhaps before it had begun
+        if task.cancelled():  # since the loop ends; perhaps before it had begun
             self._reader_comes = False
-            wanted, self._wanted = self._wanted, {}
-            _fail(wanted, _ended())
+            if any(not f.done() for futures in self._wanted.values() for f in futures):
+                self._send_reader()
 
     def _end(self, future: asyncio.Future[_T], task: asyncio.Task[_T]) -> None:
         self._others.release()
