@@ -63,7 +63,7 @@ class Debtor(Protocol):
 class Owed:
     """An operation that is owed: a write, or a drop where `entry` is None."""
 
-    __slots__ = ("busy", "by", "entry", "extent", "frozen", "key", "waits")
+    __slots__ = ("again", "busy", "by", "entry", "extent", "frozen", "key", "waits")
 
     def __init__(self, by: Any, key: Any, entry: Entry | None, *, busy: bool) -> None:
         self.by = by
@@ -74,6 +74,8 @@ class Owed:
         self.busy = busy
         #: Whether it must wait for a clear.
         self.waits = False
+        #: Whether something in doubt was under way beside it, which may land after it.
+        self.again = False
         self.entry = entry
         #: The value as bytes, where the backend keeps bytes: no caller shares it then.
         self.frozen: bytes | None = None
@@ -174,6 +176,7 @@ class Recovery:
                 return None
             owed = Owed(by, key, entry, busy=not cleared)
             owed.waits = cleared
+            owed.again = key in self._doubts
             if cleared and owed.entry is None:
                 self._remove(key)  # the clear drops it
             else:
@@ -195,10 +198,12 @@ class Recovery:
         """It has reached the backend."""
         with self._lock.lock:
             owed.busy = False
-            if owed.is_clear:
-                if self._clears.get(owed.extent) is owed and not self._doubted(owed.extent):
+            if owed.again:
+                pass
+            elif owed.is_clear:
+                if self._clears.get(owed.extent) is owed:
                     self._remove_clear(owed.extent)
-            elif self._keys.get(owed.key) is owed and owed.key not in self._doubts:
+            elif self._keys.get(owed.key) is owed:
                 self._remove(owed.key)
             self._settled()
 
@@ -213,7 +218,9 @@ class Recovery:
     def begin_clear(self, by: Debtor) -> Owed:
         """What is owed by a clear that is about to be tried; it ends as what `begin` gives."""
         with self._lock.lock:
-            return self._put_clear(Owed(by, ALL, None, busy=True))
+            owed = self._put_clear(Owed(by, ALL, None, busy=True))
+            owed.again = self._doubted(owed.extent)
+            return owed
 
     def missed_clear(self, by: Debtor, owed: Owed | None) -> None:
         """A clear has not reached the backend, or nobody knows: it is owed."""
@@ -231,6 +238,11 @@ class Recovery:
             for key in keys:
                 count, _ = self._doubts.get(key, (0, by))
                 self._doubts[key] = (count + 1, by)
+                beside = self._keys.get(key)
+                if beside is not None:
+                    beside.again = True
+            for clear in self._clears.values():
+                clear.again = clear.again or self._doubted(clear.extent)
             self._settled()
 
     def settle(self, keys: Iterable[Any]) -> None:
@@ -255,6 +267,7 @@ class Recovery:
             ]
             for owed in ready:
                 owed.busy = True
+                owed.again = False
             if ready:
                 return ready
             for owed in self._keys.values():
@@ -268,6 +281,7 @@ class Recovery:
             for owed in ready:
                 if owed.entry is not None and owed.by.timer() >= owed.entry.kept_until:
                     self._spoil(owed)
+                owed.again = False
                 self._doubts[owed.key] = (1, owed.by)
             return ready
 

@@ -9,7 +9,7 @@ from policy.scripted import Down, Scripted, colours
 
 import memo.alerts
 from memo import Full, OperationFailed, Policy, cached
-from memo.testing import FakeTimer
+from memo.testing import FakeTimer, FaultyBackend
 
 
 @pytest.fixture
@@ -147,3 +147,18 @@ def test_a_log_handler_that_raises_costs_no_value(clock, monkeypatch):
         assert load.invalidate("k") is False
     finally:
         log.removeHandler(handler)
+
+
+def test_the_instances_of_a_class_log_as_one(caplog) -> None:
+    """A night of failures over many instances is one line in the log, as it is for a function."""
+
+    class Page:
+        @cached(backend=FaultyBackend(raises=1.0), policy=Policy(breaker=None))
+        def shown(self) -> str:
+            return "page"
+
+    with caplog.at_level("WARNING", logger="memo"):
+        for page in [Page() for _ in range(20)]:
+            assert page.shown() == "page"
+    assert len([one for one in caplog.records if one.name == "memo"]) == 1
+    assert Page.shown.cache_info().failures == 20

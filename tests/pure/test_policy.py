@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+from datetime import timedelta
 
 import pytest
 
-from memo import CALL, EVICT, RAISE, SKIP, STALE, Policy, fallback, raise_as
+from memo import CALL, EVICT, RAISE, SKIP, STALE, Breaker, Policy, fallback, raise_as
 from memo.errors import CacheError, Expired, Full, Miss, OperationFailed
 from memo.policy import OPERATIONS, Action, Fallback, RaiseAs
 
@@ -204,6 +205,10 @@ def test_policies_print_as_they_are_written():
     text = repr(Policy(expired=STALE, failed={"read": RAISE}))
     assert text.startswith("Policy(miss=CALL, expired=STALE, full=EVICT, failed=")
     assert "'read': RAISE" in text
+    assert "timeout" not in text, "what is as by default is left out, but for the actions"
+    text = repr(Policy(timeout="100ms", retry=2, breaker=None, max_loads_while_open=3))
+    assert text.endswith("timeout=0.1, retry=2, breaker=None, max_loads_while_open=3)")
+    assert "breaker=Breaker(failures=3)" in repr(Policy(breaker=Breaker(failures=3)))
     assert repr([CALL, RAISE, STALE, EVICT, SKIP]) == "[CALL, RAISE, STALE, EVICT, SKIP]"
 
 
@@ -215,6 +220,8 @@ def test_policies_print_as_they_are_written():
         Policy(failed={"read": RAISE, "write": STALE}),
         Policy(miss=raise_as(KeyError), expired=STALE, on_error=print),
         Policy(full=never),
+        Policy(timeout=None, retry=3, breaker=None),
+        Policy(timeout=1, breaker=Breaker(failures=3, rate=0.5), max_loads_while_open=8),
     ],
     ids=repr,
 )
@@ -228,6 +235,48 @@ def test_policies_pickle_and_copy(policy):
     for action in Action:
         assert pickle.loads(pickle.dumps(action)) is action
         assert copy.deepcopy(action) is action
+
+
+def test_what_a_backend_may_cost_by_default():
+    """A quarter of a second for each call, no retry, and a breaker."""
+    for policy in (Policy(), Policy.absorb(), Policy.strict(), Policy.cache_only()):
+        assert (policy.timeout, policy.retry, policy.breaker) == (0.25, 0, Breaker())
+        assert policy.max_loads_while_open is None
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [(1, 1.0), (0.1, 0.1), ("100ms", 0.1), (timedelta(seconds=2), 2.0), (None, None)],
+)
+def test_a_timeout_is_a_duration(given, seconds):
+    """In seconds from then on; None and infinity are no bound."""
+    assert Policy(timeout=given).timeout == seconds
+    assert Policy(timeout=float("inf")).timeout is None
+    assert Policy(timeout=given) == Policy(timeout=seconds)
+    assert hash(Policy(timeout=given)) == hash(Policy(timeout=seconds))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "text"),
+    [
+        ({"timeout": 0}, ValueError, r"Policy.timeout=0: .*\(None for no bound\)"),
+        ({"timeout": -1}, ValueError, "Policy.timeout=-1: must not be negative"),
+        ({"timeout": "soon"}, ValueError, "Policy.timeout='soon': takes seconds"),
+        ({"timeout": True}, TypeError, "Policy.timeout=True: takes seconds"),
+        ({"retry": -1}, ValueError, r"Policy\(retry=-1\): takes a whole number of at least 0"),
+        ({"retry": 1.5}, TypeError, r"Policy\(retry=1.5\): takes a whole number of at least 0"),
+        ({"retry": True}, TypeError, r"Policy\(retry=True\)"),
+        ({"retry": None}, TypeError, r"Policy\(retry=None\)"),
+        ({"breaker": 5}, TypeError, r"Policy\(breaker=5\): takes a memo.Breaker, or None"),
+        ({"breaker": Breaker}, TypeError, "takes a memo.Breaker, or None"),
+        ({"max_loads_while_open": 0}, ValueError, "of at least 1, or None"),
+        ({"max_loads_while_open": "3"}, TypeError, "of at least 1, or None"),
+    ],
+)
+def test_what_a_backend_may_cost_is_checked_where_it_is_written(wrong, error, text):
+    """One error that names the field, the value and what is allowed."""
+    with pytest.raises(error, match=text):
+        Policy(**wrong)
 
 
 def test_raise_as_makes_an_exception_with_the_error_as_its_cause():
