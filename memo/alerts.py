@@ -51,6 +51,10 @@ class Alerts:
         self._last: dict[Kind, float] = {}
         self._silenced: dict[Kind, int] = {}
 
+    def log_with(self, other: Alerts) -> None:
+        """Log as one with `other`: what one of the two has just logged, the other does not."""
+        self._last, self._silenced = other._last, other._silenced
+
     def hear(self, error: CacheError) -> bool:
         """Make `error` heard; False where `on_error` or a log handler failed itself.
 

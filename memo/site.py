@@ -281,6 +281,8 @@ class Site:
         )
         if self.is_shared and own:
             core.flights = self.core.flights  # receivers that are equal elsewhere are so here
+        if own:
+            core.alerts.log_with(self.core.alerts)
         core.look_up(self.method_keys if own else self.keys)
         return core
 
