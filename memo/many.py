@@ -14,7 +14,7 @@ from .batch import AsyncBatch, Batch, distinct, refresh_many_behind, refresh_man
 from .configuration import bypassed
 from .entry import Outcome, Raised
 from .errors import NoValue, shown
-from .functions import _Bound, _Proxy
+from .functions import AsyncCachedFunction, CachedFunction, _Bound, _Proxy
 from .scopes import name_of_function
 from .site import KeylessError, Site, is_coroutine_function
 
@@ -144,11 +144,6 @@ class _Many(_Proxy):
         self._self_one = one
         super().__init__(_ManySite(function, path, one))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
-    @property
-    def one(self) -> Any:
-        """The same function for one id: `f.one(id)`."""
-        return self._self_one
-
     def cache_key(self, /, *args: Any, **kwargs: Any) -> Any:
         """The key of one id, given with the other arguments of a call."""
         return self._self_one.cache_key(*args, **kwargs)
@@ -197,6 +192,15 @@ class CachedMany(_Many, Generic[K, P, V]):
         ) -> CachedMany[K, Q, V]: ...
         def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
             """The function bound to `instance`; through the class, itself."""
+
+    @property
+    def one(self) -> CachedFunction[Concatenate[K, P], V]:
+        """The same function for one id: `f.one(id)`.
+
+        Raises (when it is called):
+            KeyError: the function has no value for it.
+        """
+        return self._self_one  # type: ignore[no-any-return]
 
     def get(self, /, *args: Any, **kwargs: Any) -> V:
         """The cached value of one id; see `CachedFunction.get`."""
@@ -249,6 +253,11 @@ class AsyncCachedMany(_Many, Generic[K, P, V]):
         ) -> AsyncCachedMany[K, Q, V]: ...
         def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
             """The function bound to `instance`; through the class, itself."""
+
+    @property
+    def one(self) -> AsyncCachedFunction[Concatenate[K, P], V]:
+        """The same function for one id: `await f.one(id)`; see `CachedMany.one`."""
+        return self._self_one  # type: ignore[no-any-return]
 
     async def get(self, /, *args: Any, **kwargs: Any) -> V:
         """The cached value of one id; see `CachedFunction.get`."""
