@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .encoded import AsyncBytesBackend, BytesBackend, lifetime
     from .memcached import Memcached
     from .memcached_async import AsyncMemcached
+    from .objects import AsyncObjectBackend, DjangoBackend, ObjectBackend
     from .redis import Redis
     from .redis_async import AsyncRedis
     from .sqlite import Sqlite
@@ -27,14 +28,17 @@ __all__ = [
     "AsyncBackend",
     "AsyncBytesBackend",
     "AsyncMemcached",
+    "AsyncObjectBackend",
     "AsyncRedis",
     "Backend",
     "BytesBackend",
     "CachetoolsBackend",
+    "DjangoBackend",
     "MappingBackend",
     "Memcached",
     "Memory",
     "Null",
+    "ObjectBackend",
     "Redis",
     "Sqlite",
     "lifetime",
@@ -44,9 +48,12 @@ __all__ = [
 _HOMES: Final = {
     "AsyncBytesBackend": "encoded",
     "AsyncMemcached": "memcached_async",
+    "AsyncObjectBackend": "objects",
     "AsyncRedis": "redis_async",
     "BytesBackend": "encoded",
+    "DjangoBackend": "objects",
     "Memcached": "memcached",
+    "ObjectBackend": "objects",
     "Redis": "redis",
     "Sqlite": "sqlite",
     "lifetime": "encoded",

@@ -11,6 +11,9 @@ from memo.backends.memcached import Memcached
 
 LOOPS = 100
 
+#: On a busy machine a connection may take longer than the default allows.
+PATIENT = Policy(timeout=30)
+
 
 @pytest.fixture
 def url(server):
@@ -22,12 +25,12 @@ def test_both_colours_by_one_url(url):
     """A sync and an async function on the same URL, each with its own entries."""
     ran = []
 
-    @cached(ttl=60, backend=url, name="plain")
+    @cached(ttl=60, backend=url, name="plain", policy=PATIENT)
     def plain(number: int) -> dict[str, int]:
         ran.append(number)
         return {"plain": number}
 
-    @cached(ttl=60, backend=url, name="async")
+    @cached(ttl=60, backend=url, name="async", policy=PATIENT)
     async def asynchronous(number: int) -> dict[str, int]:
         ran.append(number)
         return {"async": number}
@@ -46,7 +49,7 @@ def test_one_function_in_a_hundred_event_loops(url):
     """One `asyncio.run` after the other: one run of the function, no error."""
     ran = []
 
-    @cached(ttl=60, backend=url, name="f")
+    @cached(ttl=60, backend=url, name="f", policy=PATIENT)
     async def f(number: int) -> int:
         ran.append(number)
         return number
@@ -60,7 +63,7 @@ def test_one_function_in_a_hundred_event_loops(url):
 def test_many_at_once_take_one_question(url, server):
     """`cached.many` asks for all keys together, and stores what was missing together."""
 
-    @cached.many(ttl=60, backend=url, name="users")
+    @cached.many(ttl=60, backend=url, name="users", policy=PATIENT)
     def users(numbers: list[int]) -> dict[int, str]:
         return {number: f"user {number}" for number in numbers}
 
@@ -70,33 +73,32 @@ def test_many_at_once_take_one_question(url, server):
     assert int(server.stats()["cmd_set"]) - before == 10
 
 
-@pytest.mark.parametrize("policy", [Policy(), Policy.strict()], ids=["absorb", "strict"])
-def test_a_server_that_hangs_or_is_dead_is_what_the_policy_says(policy):
+@pytest.mark.parametrize("strict", [False, True], ids=["absorb", "strict"])
+def test_a_server_that_hangs_or_is_dead_is_what_the_policy_says(strict):
     """Absorbed it is a right answer; strict it is an OperationFailed with its cause."""
+    policy = Policy.strict(timeout=0.1) if strict else Policy(timeout=0.1)
     with Server() as server:
 
         @cached(ttl=60, backend=server.url, name="f", policy=policy)
         def f(number: int) -> int:
             return 2 * number
 
-        assert f(1) == 2
         for fault in (server.stop, server.kill):
             fault()
-            if policy == Policy():
-                assert f(1) == 2
-            else:
+            if strict:
                 with pytest.raises(OperationFailed) as caught:
                     f(1)
                 assert caught.value.backend == "memcached"
                 assert isinstance(caught.value.__cause__, OSError)
-        server.restart()
-        assert f.cache_info().failures >= 1
+            else:
+                assert f(1) == 2
+        assert f.cache_info().failures == 2
 
 
 def test_a_value_over_the_limit_is_full_with_its_value(url):
     """The function's result is not lost where the policy has Full raised."""
 
-    @cached(ttl=60, backend=url, name="f", policy=Policy(full=RAISE))
+    @cached(ttl=60, backend=url, name="f", policy=Policy(full=RAISE, timeout=30))
     def f(size: int) -> bytes:
         return bytes(size)
 
