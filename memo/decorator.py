@@ -226,7 +226,7 @@ class _Cached:
         if isinstance(ignore, Iterator):
             ignore = tuple(ignore)
         check_keys(typed=typed, ignore=ignore, key=key)
-        if name is not None and not (isinstance(name, str) and name):
+        if name is not None and (name == "" or not isinstance(name, str)):
             raise TypeError(f"name={shown(name)}: takes a str that is not empty")
 
         def decorate(func: Any) -> Any:
