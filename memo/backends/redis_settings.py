@@ -88,6 +88,17 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _timeout(text: str) -> float:
+    try:
+        return seconds("socket_timeout", float(text), zero=False)
+    except ValueError:
+        pass
+    try:
+        return seconds("socket_timeout", text, zero=False)
+    except ValueError:
+        raise ValueError("takes seconds, more than 0, or text such as '500ms'") from None
+
+
 def _number(text: str) -> int:
     if not text.isdecimal():
         raise ValueError("takes the number of a database, 0 or more")
@@ -103,7 +114,7 @@ def _cert_reqs(text: str) -> str:
 #: What the query of a URL may hold for the backend itself, and what that is by default.
 _OPTIONS: Final[dict[str, tuple[Callable[..., Any], Any]]] = {
     "namespace": (str, "memo"),
-    "socket_timeout": (seconds, 1.0),
+    "socket_timeout": (_timeout, 1.0),
     "max_connections": (_positive, 64),
 }
 _CONNECTION: Final[dict[str, Callable[..., Any]]] = {
