@@ -1,20 +1,16 @@
-"""The backend that docs/backends.md writes, in both colours: bytes in a dict.
-
-A mapping that a manager process serves (`multiprocessing.Manager().dict()`) makes a store of it
-that several processes share in truth.
-"""
+"""The backend that docs/backends.md writes, in both colours: bytes in a dict."""
 
 from collections.abc import MutableMapping
 from typing import Any
 
 from memo import Entry
-from memo.backends.encoded import AsyncBytesBackend, BytesBackend, lifetime
+from memo.backends import AsyncBytesBackend, BytesBackend, lifetime
 
 __all__ = ["AsyncKept", "Kept"]
 
 
 class Kept(BytesBackend):
-    """Keeps bytes in a mapping."""
+    """Keeps bytes in a mapping, which stands for a server."""
 
     def __init__(self, held: MutableMapping[str, bytes] | None = None, **options: Any) -> None:
         super().__init__(**options)
