@@ -45,8 +45,27 @@ class _Asked:
         """The positional arguments of a call for `ids`."""
         return (*self.before, ids, *self.after)
 
-    def locate(self) -> None:
-        """Find the cache, and the key of each id.
+    def at_hand(self) -> dict[Any, Any]:
+        """The values that are hits and no more, as the fast path of a function of one answers."""
+        core = self.site.core if not self.before else self.site.core_of(self.before[0])
+        after, kwargs = self.after, self.kwargs
+        values: dict[Any, Any] = {}
+        if core.memory is None or self.site.by_key:
+            return values
+        for one in self.ids:
+            args = (one, *after)
+            try:
+                node = core.find(args, kwargs) if kwargs else core.peek(args)
+                if node is not None and core.clock() < node.answers_until:
+                    core.stats.hits += 1
+                    node.used = True
+                    values[one] = node.value
+            except Exception:  # noqa: S110 - it is found again below, where it is told what is wrong
+                pass
+        return values
+
+    def locate(self, ids: Iterable[Any]) -> None:
+        """Find the cache, and the key of each of `ids`.
 
         Raises:
             KeylessError: an id can have no key.
@@ -54,7 +73,7 @@ class _Asked:
         #: The cache, and the ids that have each key, which is more than one where `key=` says so.
         self.core: Any = self.site.core
         self.keys: dict[Any, list[Any]] = {}
-        for one in self.ids:
+        for one in ids:
             self.core, key = self.site.locate(self.args_of(one), self.kwargs, None)
             self.keys.setdefault(key, []).append(one)
 
@@ -73,10 +92,13 @@ class _Asked:
         wanted = ((key, self.keys[key][0]) for key in keys)
         return {key: values[one] if one in values else Raised(NoValue(one)) for key, one in wanted}
 
-    def by_id(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Values of keys, as values of their ids, in the order in which those were asked for."""
-        key_of = {one: key for key, ids in self.keys.items() for one in ids}
-        return {one: values[key_of[one]] for one in self.ids if key_of[one] in values}
+    def by_id(self, at_hand: dict[Any, Any], values: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Values of ids and of keys, by id, in the order in which those were asked for."""
+        of_ids = {
+            one: values[key] for key, ids in self.keys.items() if key in values for one in ids
+        }
+        of_ids |= at_hand
+        return {one: of_ids[one] for one in self.ids if one in of_ids}
 
     def only_asked(self, loaded: Any) -> dict[Any, Any]:
         """What the function gave, as a caller gets it who goes past the cache."""
@@ -299,7 +321,10 @@ def many_of(function: Any, decorate: Callable[[Any], Any]) -> Any:
     _check_many(plain)
     if is_coroutine_function(plain, name_of_function(plain)):
         return _async_many_of(plain, kind, decorate)
+    return _many_of(plain, kind, decorate)
 
+
+def _many_of(plain: Any, kind: Any, decorate: Callable[[Any], Any]) -> Any:
     def one(*args: Any, **kwargs: Any) -> Any:
         site = single._self_site  # noqa: SLF001
         alone, before, after, rest = _split(site, args, kwargs)
@@ -318,11 +343,14 @@ def many_of(function: Any, decorate: Callable[[Any], Any]) -> Any:
 
         if bypassed():
             return asked.only_asked(load(asked.ids))
+        at_hand = asked.at_hand()
+        if len(at_hand) == len(asked.ids):
+            return at_hand
         try:
-            asked.locate()
+            asked.locate(one for one in asked.ids if one not in at_hand)
         except KeylessError as keyless:
             core = keyless.core
-            core.stats.misses += len(asked.ids)
+            core.stats.misses += len(asked.ids) - len(at_hand)
             core.run(flows.untouched(keyless.error, core.rules, core.stats))
             return asked.only_asked(load(asked.ids))
 
@@ -332,7 +360,8 @@ def many_of(function: Any, decorate: Callable[[Any], Any]) -> Any:
         def refresh(keys: list[Any]) -> None:
             refresh_many_behind(asked.core, keys, load_keys)
 
-        return asked.by_id(Batch(asked.core, asked.flows(), load_keys, refresh).values())
+        batch = Batch(asked.core, asked.flows(), load_keys, refresh)
+        return asked.by_id(at_hand, batch.values())
 
     return CachedMany(plain, call, single)
 
@@ -356,11 +385,14 @@ def _async_many_of(plain: Any, kind: Any, decorate: Callable[[Any], Any]) -> Any
 
         if bypassed():
             return asked.only_asked(await load(asked.ids))
+        at_hand = asked.at_hand()
+        if len(at_hand) == len(asked.ids):
+            return at_hand
         try:
-            asked.locate()
+            asked.locate(one for one in asked.ids if one not in at_hand)
         except KeylessError as keyless:
             core = keyless.core
-            core.stats.misses += len(asked.ids)
+            core.stats.misses += len(asked.ids) - len(at_hand)
             await core.run(flows.untouched(keyless.error, core.rules, core.stats))
             return asked.only_asked(await load(asked.ids))
 
@@ -370,7 +402,8 @@ def _async_many_of(plain: Any, kind: Any, decorate: Callable[[Any], Any]) -> Any
         def refresh(keys: list[Any]) -> None:
             refresh_many_in_task(asked.core, keys, load_keys)
 
-        return asked.by_id(await AsyncBatch(asked.core, asked.flows(), load_keys, refresh).values())
+        batch = AsyncBatch(asked.core, asked.flows(), load_keys, refresh)
+        return asked.by_id(at_hand, await batch.values())
 
     return AsyncCachedMany(plain, call, single)
 

@@ -298,6 +298,19 @@ class Site:
                 return self.options.in_force(self.name, private=True)
         return in_force
 
+    def core_of(self, receiver: Any) -> Any:
+        """The cache of `receiver`.
+
+        Raises:
+            TypeError: it can be neither referenced weakly nor given an attribute.
+        """
+        try:
+            return self.receivers.cache_of(receiver)
+        except TypeError:
+            if not self.is_shared:
+                raise
+            return self.core  # there it is known by its key, and has no more of its own than counts
+
     def cores(self) -> list[Any]:
         """Every cache of this function's that is alive."""
         return [self.core, *self.receivers.live()]
@@ -317,7 +330,7 @@ class Site:
         if not self._start():
             return None
         if args and args[0] in self.receivers:
-            core = self.receivers.cache_of(args[0])
+            core = self.core_of(args[0])
             return self._turn(core, self.method_keys, args[1:], kwargs, args, receiver=args[0])
         return self._turn(self.core, self.keys, args, kwargs, args)
 
@@ -379,7 +392,7 @@ class Site:
             if args and args[0] in self.receivers:
                 receiver = args[0]
                 core, keys, keyed = (
-                    self.receivers.cache_of(args[0]),
+                    self.core_of(args[0]),
                     self.method_keys,
                     args[1:],
                 )
