@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import perf_counter
 from typing import Any
@@ -14,7 +15,7 @@ from .core import AsyncCore, SyncCore, settled
 from .entry import ABSENT, USED_UP, Raised
 from .errors import Expired, Miss, NoValue, OperationFailed, shown
 from .flights import ANEW, AsyncFlight, AsyncFlights, Flight
-from .flow import Flow, delete, renew
+from .flow import Flow, delete, reload
 from .guard import Budget
 from .steps import Followed, Refusal, Write
 from .together import All, Elsewhere, Follow, Joins, Landed, LoadAll, together
@@ -103,6 +104,14 @@ class _Batch:
     def _land_all(self) -> None:
         for key in list(self._led):
             self._land(key, ANEW)
+
+    def _take_over(self, flights: Mapping[Any, Any]) -> None:
+        """Lead `flights`, and load their keys whatever is stored."""
+        rules, stats = self.core.rules, self.core.stats
+        self._led = dict(flights)
+        self._flows = {
+            key: reload(key, rules, stats, flight, replaces=True) for key, flight in flights.items()
+        }
 
     # --- the end ---
 
@@ -210,6 +219,12 @@ class Batch(_Batch):
             self._land_all()
         return self.results
 
+    def reload(self, flights: Mapping[Any, Any]) -> None:
+        """Load the keys of `flights`, which this leads from now on, and store what comes of it."""
+        self._take_over(flights)
+        self.run()
+        self._raise_first()
+
     def settled(self) -> dict[Any, Any]:
         """What `run` gives, where that is no value.
 
@@ -277,6 +292,8 @@ class AsyncBatch(_Batch):
         self._caller_waits = True
         #: Whether values are there, which are stored whoever waits.
         self._kept = False
+        #: Whether it runs behind everybody's back, wanted or not.
+        self._behind_all = False
 
     async def values(self, *, without_absences: bool = False) -> dict[Any, Any]:
         """The values of the keys that have one; that one has none may be no error.
@@ -317,9 +334,12 @@ class AsyncBatch(_Batch):
             self._task = None
         return self.results
 
-    def go_behind(self) -> None:
-        """Run in a task of its own, for nobody who waits."""
-        self._kept = True
+    def reload_behind(self, flights: Mapping[Any, Any]) -> None:
+        """Load the keys of `flights`, in a task of its own, for nobody who waits."""
+        self._take_over(flights)
+        for flight in flights.values():
+            flight.detached = True
+        self._kept = self._behind_all = True
         task = asyncio.get_running_loop().create_task(self._behind())
         self.core.refreshes.add(task)
         task.add_done_callback(self.core.refreshes.discard)
@@ -340,12 +360,15 @@ class AsyncBatch(_Batch):
         """
         return {key: settled(result) for key, result in (await self.run()).items()}
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for it, or it has only to store what is there."""
+        waiting = any(flight.waiters for flight in self._led.values())
+        return self._caller_waits or self._kept or waiting
+
     def cancel(self) -> None:
-        """Cancel it, unless somebody waits for it, or it has only to store what is there."""
-        wanted = (
-            self._caller_waits or self._kept or any(flight.waiters for flight in self._led.values())
-        )
-        if self._running is not None and not wanted:
+        """Cancel it, unless it is wanted."""
+        if self._running is not None and not self.is_wanted:
             self._running.cancel()
 
     _running: asyncio.Task[Any] | None = None
@@ -403,6 +426,7 @@ class AsyncBatch(_Batch):
 
     async def _call(self, keys: list[Any]) -> tuple[dict[Any, Any], float]:
         self._loaded.update(keys)
+        self._kept = self._behind_all
         begun = perf_counter()
         try:
             with _inside(list(self._led.values())):
@@ -466,26 +490,42 @@ def distinct(keys: Iterable[Any]) -> list[Any]:
 
 def refresh_many_behind(core: Any, keys: list[Any], load: Callable[[list[Any]], Any]) -> None:
     """Recompute what is under `keys` by one load in the background, where that is not going on."""
-    free = [key for key in keys if not core.flights.loading(key)]
-    if not free or background.closed:
+    flights = {} if background.closed else _led_behind(core, keys)
+    if not flights:
         return
-    renewals = {key: renew(key, core.rules, core.stats) for key in free}
-    batch = Batch(core, renewals, load)
     context = contextvars.copy_context()
-    if not background.submit(Job(core, lambda: context.run(_refresh, batch), lambda: None)):
+    land = functools.partial(_land, core, flights)
+    work = functools.partial(context.run, _refresh, core, flights, load)
+    if not background.submit(Job(core, work, land)):
+        land()
         core.fault("refreshing in the background", RuntimeError("too many refreshes wait"))
 
 
-def _refresh(batch: Batch) -> None:
+def _led_behind(core: Any, keys: list[Any]) -> dict[Any, Any]:
+    """A flight for each of `keys` that nobody loads at present."""
+    flights = {key: core.flights.try_lead(key) for key in keys}
+    return {key: flight for key, flight in flights.items() if flight is not None}
+
+
+def _land(core: Any, flights: Mapping[Any, Any]) -> None:
+    for flight in flights.values():
+        core.flights.land(flight, ANEW)
+
+
+def _refresh(core: Any, flights: dict[Any, Any], load: Callable[[list[Any]], Any]) -> None:
+    batch = Batch(core, {}, load)
+    overtaken = {
+        k: flight for k, flight in flights.items() if not core.flights.claim(flight, batch)
+    }
+    _land(core, overtaken)  # there is a newer value by now, or somebody loads it already
     try:
-        batch.values()
+        batch.reload({key: flights[key] for key in flights if key not in overtaken})
     except Exception as error:
-        batch.core.fault("a refresh in the background", error)
+        core.fault("a refresh in the background", error)
 
 
 def refresh_many_in_task(core: Any, keys: list[Any], load: Callable[[list[Any]], Any]) -> None:
     """Recompute what is under `keys` by one load in a task, where that is not going on."""
-    free = [key for key in keys if not core.flights.loading(key)]
-    if free:
-        renewals = {key: renew(key, core.rules, core.stats) for key in free}
-        AsyncBatch(core, renewals, load).go_behind()
+    flights = _led_behind(core, keys)
+    if flights:
+        AsyncBatch(core, {}, load).reload_behind(flights)

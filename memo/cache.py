@@ -358,7 +358,8 @@ class Cache(_Face):
         """The values of `keys`, of which only the missing ones are loaded: by one `load(missing)`.
 
         `load` returns a mapping from keys to values; keys without a value are left out, and are
-        not remembered. One load per key runs at a time, as by `get_or_load`.
+        not remembered. One load per key runs at a time, as by `get_or_load`. `soft_timeout` and
+        `hard_timeout` do not apply.
 
         Raises:
             TypeError: `keys` is text, or nothing to iterate over; `load` returned no mapping.
@@ -510,7 +511,8 @@ class AsyncCache(_Face):
         """The values of `keys`; only the missing ones are loaded: by one `await load(missing)`.
 
         `load` gives a mapping from keys to values; keys without a value are left out, and are not
-        remembered. One load per key runs at a time, as by `get_or_load`.
+        remembered. One load per key runs at a time, as by `get_or_load`. `soft_timeout` and
+        `hard_timeout` do not apply.
 
         Raises:
             TypeError: `keys` is text, or nothing to iterate over; `load` gave no mapping.
