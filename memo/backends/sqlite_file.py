@@ -214,11 +214,14 @@ class File:
             raise _Damaged(connection.identity) from error
 
     def _close(self, connection: Connection) -> None:
-        self._open.discard(connection)
-        with suppress(sqlite3.Error, OSError), self.place.locked(time.monotonic() + _POLITENESS):
+        try:
+            with suppress(OSError), self.place.locked(time.monotonic() + _POLITENESS):
+                connection.close()
+        except sqlite3.Error:
+            pass
+        finally:
             connection.close()
-        with suppress(sqlite3.Error):
-            connection.close()
+            self._open.discard(connection)
 
     def _close_all(self, home: list[Connection]) -> None:
         with suppress(IndexError):

@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -143,7 +143,7 @@ class Place:
             yield
         finally:
             if directory is not None:
-                os.close(directory)
+                _unlock(directory)
 
 
 def _opened(directory: Path) -> int | None:
@@ -167,6 +167,16 @@ def _is_locked(directory: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def _unlock(directory: int) -> None:
+    """Let go of it, also where a fork meanwhile has made a second descriptor for the lock."""
+    try:
+        if sys.platform != "win32":
+            with suppress(OSError):
+                fcntl.flock(directory, fcntl.LOCK_UN)
+    finally:
+        os.close(directory)
 
 
 def _identity(path: Path) -> Identity | None:

@@ -82,15 +82,17 @@ def prepare(connection: sqlite3.Connection, own: str, disk: Disk) -> None:
     for setting in _SETTINGS:
         execute(setting)
     execute(f"PRAGMA wal_autocheckpoint = {max(min(_LOG, disk.reserve // 2) // _PAGE, 1)}")
-    if _is_prepared(connection, own):
-        return
-    if not execute("PRAGMA page_count").fetchone()[0]:
-        execute(f"PRAGMA page_size = {_PAGE}")
-        execute("PRAGMA journal_mode = WAL")
-    execute("BEGIN IMMEDIATE")
-    if not _is_prepared(connection, own):  # nor has another process done it meanwhile
-        _make(connection, own)
-    execute("COMMIT")
+    if not _is_prepared(connection, own):
+        # Nothing is lost with a file that has nothing in it: it need not be waited for the disk.
+        execute("PRAGMA synchronous = OFF")
+        if not execute("PRAGMA page_count").fetchone()[0]:
+            execute(f"PRAGMA page_size = {_PAGE}")
+            execute("PRAGMA journal_mode = WAL")
+        execute("BEGIN IMMEDIATE")
+        if not _is_prepared(connection, own):  # nor has another thread done it meanwhile
+            _make(connection, own)
+        execute("COMMIT")
+        execute("PRAGMA synchronous = NORMAL")
 
 
 def _make(connection: sqlite3.Connection, own: str) -> None:

@@ -179,6 +179,8 @@ class Table:
         last, entries, total, indexed, spare, row, held, due = self._look(execute, name)
         size = len(name) + len(data)
         evicted = 0
+        used = int(now * 1000)
+        self.uses.settle(used - 1)  # all that was before this
         self._count(execute, size, total)
         if row is not None and self._has_room(entries - 1, total - held, size):
             if until is not None and (due is None or until < due):
@@ -198,7 +200,7 @@ class Table:
             last += not spare
             totals = (last, entries + 1, total + size, min(indexed, last - 1))
             execute(self._append, (*totals, size, until, until, name, data))
-            execute(self._set_name, (name, last, int(now * 1000)))
+            execute(self._set_name, (name, last, used))
         if self._puts >= _TIDY or last - indexed >= _TIDY:
             self._tidy(execute, now)
         return evicted
@@ -282,7 +284,6 @@ class Table:
         self._puts = 0
         self._index(execute)
         self._drop(execute, self._expired(execute, now - _LINGER, _RECLAIMED))
-        self.uses.settle(int(now * 1000))
         for name, used in self.uses.take(_TIDY):
             execute(self._set_used, (used, name, used - _GRAIN))
 
