@@ -1,10 +1,12 @@
 """Lifetimes, id by id: expired ones are loaded again, stale ones are served and refreshed."""
 
+import threading
 from typing import Any
 
 import pytest
 
-from memo import STALE, Policy
+from memo import STALE, Policy, cached
+from memo.testing import wait_for_refreshes
 
 
 def test_only_expired_ids_are_loaded_again(colour: Any, source: Any, timer: Any) -> None:
@@ -65,6 +67,30 @@ def test_stale_ids_are_refreshed_together(colour: Any, source: Any, timer: Any) 
     colour.run(f(range(20)))
     colour.settle()
     assert [sorted(ids) for ids in source.asked] == [list(range(20))] * 2
+
+
+def test_stale_calls_start_one_refresh_however_long_it_waits(source: Any, timer: Any) -> None:
+    """Refreshes that wait for a thread are not queued once more by every call."""
+    gate = threading.Event()
+
+    @cached(ttl=10, stale_while_revalidate=20, timer=timer)
+    def busy(number: int) -> int:
+        if timer() >= 10:
+            assert gate.wait(15)
+        return number
+
+    f = cached.many(ttl=10, stale_while_revalidate=20, timer=timer)(source)
+    f([1, 2])
+    for number in range(8):
+        busy(number)
+    timer.advance(10)
+    for number in range(8):  # as many as there are threads
+        busy(number)
+    for _ in range(20):
+        assert f([1, 2]) == {1: "v1", 2: "v2"}
+    gate.set()
+    assert wait_for_refreshes()
+    assert source.asked == [[1, 2], [1, 2]]
 
 
 def test_refresh_ahead(colour: Any, source: Any, timer: Any) -> None:
