@@ -134,7 +134,7 @@ class Recovery:
         self._written: dict[Any, Owed] = {}
         #: By extent; each came before all that is owed for keys it covers.
         self._clears: dict[Any, Owed] = {}
-        #: How many operations on a key are still under way, and whose.
+        #: By key, or the clear itself: how many operations are still under way, and whose.
         self._doubts: dict[Any, tuple[int, Any]] = {}
         #: How much is owed in loops, and in threads.
         self._owed = {True: 0, False: 0}
@@ -268,6 +268,7 @@ class Recovery:
             for owed in ready:
                 owed.busy = True
                 owed.again = False
+                self._doubts[owed] = (1, owed.by)
             if ready:
                 return ready
             for owed in self._keys.values():
@@ -288,16 +289,14 @@ class Recovery:
     def carried_out(self, owed: Owed) -> None:
         """What was taken has reached the backend."""
         with self._lock.lock:
-            if not owed.is_clear:
-                self._undoubt(owed.key)
+            self._undoubt(owed if owed.is_clear else owed.key)
         self.landed(owed)
 
     def put_back(self, owed: Owed) -> None:
         """What was taken has not reached the backend."""
         with self._lock.lock:
             owed.busy = False
-            if not owed.is_clear:
-                self._undoubt(owed.key)
+            self._undoubt(owed if owed.is_clear else owed.key)
             self._settled()
 
     def left(self, owed: Owed) -> None:

@@ -253,6 +253,8 @@ class AwaitingGuard(Bounded):
                 handle.cancel()
             if not task.done():
                 self._abandon(task, doubtful)
+            elif not task.cancelled():
+                task.exception()  # a caller that is cancelled just now will not ask for it
         if not task.done():
             raise TimeoutError("no answer")
         if task.cancelled():

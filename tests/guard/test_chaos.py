@@ -145,6 +145,7 @@ def test_awaiting(kind, seed):
                 await asyncio.sleep(0)
 
         await asyncio.wait_for(through(), PATIENCE)
+        timer.advance(1)
         assert held(lambda key: store.value(("ours", key))) == model.values
         assert {key: await cache.get(key) for key in model.values} == model.values
 

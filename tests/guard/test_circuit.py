@@ -6,6 +6,7 @@ import copy
 import logging
 import pickle
 import threading
+import time
 
 import pytest
 
@@ -155,7 +156,14 @@ def test_what_was_begun_before_it_opened_does_not_count():
 def test_exactly_one_of_64_threads_is_the_probe():
     """Of callers who come at the same moment; again and again."""
     for _ in range(20):
-        circuit, timer = opened()
+        timer = FakeTimer()
+
+        def tells(timer=timer):
+            time.sleep(0)  # lets the others go on: all have looked before the first one decides
+            return timer()
+
+        circuit = Circuit(Breaker(failures=1, timer=tells), "store")
+        fail(circuit)
         timer.advance(1)
         barrier = threading.Barrier(64)
         answers = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import threading
 import time
 
@@ -289,6 +290,31 @@ def test_the_callers_own_cancellation_passes_through(kind):
         await turn_until(lambda: not _strays)
 
     run(main())
+
+
+def test_a_failure_that_nobody_waits_for_any_more_is_not_reported():
+    """The caller is cancelled in the very turn of the loop in which the operation fails."""
+
+    class Fails(AsyncStore):
+        async def read(self, key):
+            try:
+                raise ConnectionError("down")
+            finally:
+                task.cancel()
+
+    async def main():
+        nonlocal task
+        reported = []
+        asyncio.get_running_loop().set_exception_handler(lambda *context: reported.append(context))
+        guard = async_guard_of(Fails(), None, policy=policy())
+        task = asyncio.ensure_future(guard.read("k", Budget(5)))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        gc.collect()
+        return reported
+
+    task = None
+    assert run(main()) == []
 
 
 def test_a_cancellation_from_elsewhere_is_a_failure():

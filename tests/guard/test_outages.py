@@ -18,6 +18,7 @@ from memo import RAISE, STALE, AsyncCache, Cache, Full, OperationFailed, Policy,
 from memo.background import background
 from memo.breaker import Breaker
 from memo.guard import Budget, async_guard_of, guard_of
+from memo.guard.awaiting import _strays
 from memo.testing import FakeTimer
 
 
@@ -415,7 +416,9 @@ def test_a_write_that_swallows_its_cancellation_does_not_either():
         await guard.delete("k", Budget(5))
         assert await guard.read("k", Budget(5)) is None
         store.released.set()
+        await turn_until(lambda: not _strays)
         await turn_until(lambda: not guard.recovery.active)
+        assert [operation for operation, _ in store.log] == ["write", "delete", "delete"]
         assert store.held == {}
 
     run(main())
@@ -427,13 +430,14 @@ def test_a_cancelled_write_that_goes_on_is_in_doubt():
     async def main():
         store = ThreadStore()
         guard = async_guard_of(store, None, policy=Policy(timeout=None, breaker=None))
+        store.held["k"] = entry("older")
         store.hangs = {"write"}
         task = asyncio.ensure_future(guard.write("k", entry("old")))
         await asyncio.to_thread(store.hanging.acquire)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await guard.read("k") is None
+        assert await guard.read("k") is None, "neither the one value nor the other"
         store.hangs = set()
         await guard.delete("k")
         store.released.set()
@@ -551,6 +555,26 @@ def test_what_one_loop_owed_another_carries_out():
     async def second():
         store.up()
         await cache.get("other", None)
+        await turn_until(lambda: cache.health().owed == 0)
+
+    run(first())
+    run(second())
+    assert store.value("k") is None
+
+
+def test_another_loop_does_so_by_itself(impatient):
+    """Where nothing succeeds there that would tell it to."""
+    store = AsyncStore()
+    cache = AsyncCache(store, policy=Policy(breaker=None))
+
+    async def first():
+        await cache.set("k", "old")
+        store.down()
+        await cache.delete("k")
+
+    async def second():
+        await cache.delete("other")
+        store.up()
         await turn_until(lambda: cache.health().owed == 0)
 
     run(first())

@@ -250,6 +250,22 @@ def test_a_clear_waits_for_what_is_in_doubt(recovery):
     assert taken(recovery) == [CLEAR]
 
 
+def test_a_clear_waits_for_an_older_one_under_way(recovery):
+    """Or that would drop what was written after the newer one."""
+    mine = Debtor("mine")
+    recovery.missed_clear(mine, None)
+    (old,) = recovery.take(9, in_loop=False)
+    newer = recovery.begin_clear(mine)
+    recovery.landed(newer)
+    assert recovery.begin(mine, ("mine", 1), entry(1)).waits
+    assert taken(recovery) == []
+    recovery.carried_out(old)
+    assert taken(recovery) == [CLEAR]
+    (again,) = recovery.take(9, in_loop=False)
+    recovery.carried_out(again)
+    assert taken(recovery) == [(("mine", 1), 1)]
+
+
 def test_a_clear_that_lands_cancels_what_is_owed(recovery):
     """By its caller himself."""
     mine = Debtor("mine")
