@@ -73,8 +73,6 @@ class Core:
         #: The store where it is our own memory, which takes a second deadline with an entry.
         self.memory: Memory | None = store if type(store) is Memory else None
         rules.exact = getattr(store, "exact", False)
-        if hasattr(rules, "away"):
-            rules.away = self._is_away
         #: `peek(args)` is the node a positional call is answered from, `find(args, kwargs)` that of
         #: any call; None where there is none, or no way to look without waiting.
         self.peek: Callable[[Any], Any] = _nothing
@@ -139,9 +137,6 @@ class Core:
         """Whether the backend is given up at present."""
         circuit = self.guard.circuit
         return circuit is not None and circuit.shut
-
-    def _is_away(self, key: Any) -> bool:
-        return bool(self.guard.away(key))
 
     def handed_out(self, value: Any) -> Any:
         """What a caller gets for `value`.

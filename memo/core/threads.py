@@ -23,6 +23,8 @@ class SyncCore(Core):
         super().__init__(**parts)
         self.flights = Flights()
         self.guard = self._guarded(self.store, self.scope, guard_of)
+        if hasattr(self.rules, "away"):
+            self.rules.away = self.guard.away  # the guard's own: no cycle through this core
         self.plain = (
             self.scope is None
             and self.memory is not None
