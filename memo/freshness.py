@@ -241,6 +241,10 @@ class Freshness:
         expires = now + lifetime
         return Entry(Raised(detached(error)), now, expires, expires)
 
+    def remembers(self, error: BaseException) -> bool:
+        """Whether exceptions of its type are remembered."""
+        return bool(self.exceptions) and _nearest(self.exceptions or {}, error) is not None
+
     def refresh_at(self, entry: Entry) -> float:
         """The moment from which a hit on `entry` starts a refresh in the background."""
         if self.refresh_after is None or entry.expires == FOREVER:

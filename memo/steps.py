@@ -133,15 +133,17 @@ class Join(Step):
     """Become the one that loads `key`, or wait for the one that does, at most `within` seconds.
 
     Answered with a `Watch` for the one to load, with what the other's flow returned, wrapped in
-    `Followed`, or with `LATE`.
+    `Followed`, or with `LATE`. `unchanged` is set where it is known that no load of `key` has ended
+    since the call began.
     """
 
-    __slots__ = ("within",)
+    __slots__ = ("unchanged", "within")
     _fields = ("key", "within")
 
     def __init__(self, key: Any, within: float | None = None) -> None:
         self.key = key
         self.within = within
+        self.unchanged = False
 
 
 class Load(Step):

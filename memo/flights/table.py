@@ -16,6 +16,9 @@ class _Anew:
         return "ANEW"
 
 
+#: In how many places landings are counted.
+_PLACES: Final = 64
+
 #: The result of a flight that came to nothing through no fault of the function: its followers
 #: start anew, each with a load of its own if need be.
 ANEW: Final = _Anew()
@@ -26,12 +29,12 @@ class BaseFlight:
 
     __slots__ = ("__weakref__", "below", "key", "result", "superseded")
 
-    def __init__(self, key: Any) -> None:
-        self.key = key
-        self.result: Any = ABSENT
-        self.superseded = False
-        #: An older flight of the same key, where several may be under way at once.
-        self.below: Any = None
+    # Each colour sets them, without a call of a constructor here.
+    key: Any
+    result: Any
+    superseded: bool
+    #: An older flight of the same key, where several may be under way at once.
+    below: Any
 
 
 F = TypeVar("F", bound=BaseFlight)
@@ -45,20 +48,37 @@ class Table(Generic[F]):
         # Looking a key up may run the user's __eq__, which may call the cached function again:
         # the lock must let its own thread in a second time.
         self._lock = threading.RLock()
+        #: How many flights have landed, counted in as many places as keys are spread over; None as
+        #: long as nobody has asked.
+        self._landings: list[int] | None = None
         mend_after_fork(self)
+
+    def landings(self, key: Any) -> int:
+        """A count that grows whenever a flight of `key` lands, and now and then besides."""
+        if self._landings is None:
+            self._count_landings()
+        landings: Any = self._landings
+        return landings[hash(key) % _PLACES]  # type: ignore[no-any-return]
+
+    def _count_landings(self) -> None:
+        with self._lock:
+            if self._landings is None:
+                self._landings = [0] * _PLACES
 
     def _push(self, flight: F) -> None:
         flight.below = self._flights.get(flight.key)
         self._flights[flight.key] = flight
 
     def _drop(self, flight: F) -> None:
-        top = self._flights.get(flight.key)
+        if self._landings is not None:
+            self._landings[hash(flight.key) % _PLACES] += 1
+        top = self._flights.pop(flight.key, None)
         if top is flight:
-            if flight.below is None:
-                del self._flights[flight.key]
-            else:
+            if flight.below is not None:
                 self._flights[flight.key] = flight.below
             return
+        if top is not None:
+            self._flights[flight.key] = top
         while top is not None:
             if top.below is flight:
                 top.below = flight.below

@@ -25,7 +25,10 @@ class AsyncFlight(BaseFlight):
     __slots__ = ("awaits", "detached", "led", "loop", "task", "waiters")
 
     def __init__(self, key: Any, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(key)
+        self.key = key
+        self.result = ABSENT
+        self.superseded = False
+        self.below = None
         self.loop = loop
         #: Whether it goes on although nobody waits: a refresh in the background, a load whose
         #: callers would not wait longer, one that has its value and is storing it.
@@ -190,6 +193,8 @@ class AsyncFlights(Table[AsyncFlight]):
             wanted = flight.waiters or flight.led or flight.detached
             if wanted or task is None or flight.result is not ABSENT:
                 return
+            if getattr(task, "is_wanted", False):
+                return  # it loads for other flights, too, and somebody waits for one of these
             # Later callers must not join a load that is about to be cancelled.
             self._drop(flight)
         _call_in(flight.loop, task.cancel)

@@ -24,7 +24,10 @@ class Flight(BaseFlight):
     __slots__ = ("landed", "leader", "owner")
 
     def __init__(self, key: Any, leader: Any) -> None:
-        super().__init__(key)
+        self.key = key
+        self.result = ABSENT
+        self.superseded = False
+        self.below = None
         #: The thread that leads it; 0 as long as it waits for one in the background, and -1 from
         #: when a worker is to lead it until it does.
         self.owner = threading.get_ident()
@@ -143,15 +146,15 @@ class Flights(Table[Flight]):
         key = flight.key
         with self._lock:
             under_way = self._flights.setdefault(key, flight)
-            if under_way is not flight and not under_way.owner:
-                # It waits for its turn in the background, where it may wait for long.
+            if under_way is flight:
+                return flight
+            # Without an owner it waits for its turn in the background, where it may wait for long;
+            # over and still here it is where its key could not be looked up any more.
+            if not under_way.owner or under_way.over:
                 under_way.superseded = True
-                under_way = self._flights[key] = flight
-            elif under_way.over:
-                under_way.superseded = True
-                # Still here because an interrupt came, or its key could not be looked up any more.
-                under_way = self._flights[key] = flight
-            if under_way is not flight and under_way.landed is None:
+                self._flights[key] = flight
+                return flight
+            if under_way.landed is None:
                 under_way.landed = Landing()
             return under_way
 

@@ -26,7 +26,7 @@ from ..steps import (
     Refusal,
     Watch,
 )
-from .rules import Flow, Rules, attempt, count_hit, decide, in_window, read_instead, refuse
+from .rules import Flow, Rules, attempt, count_hit, decide, in_window, read_instead, refuse, trusted
 from .storing import keep, leave_standby
 
 __all__ = ["call", "reload", "renew", "unkeyed"]
@@ -37,7 +37,7 @@ def call(key: Any, rules: Rules, stats: Stats) -> Flow:
     entry: Entry | None
     backend = None
     try:
-        entry = yield Read(key)
+        entry = trusted((yield Read(key)), rules)
     except OperationFailed as error:
         instead = yield from _after_failed_read(error, key, rules, stats)
         if type(instead) is Followed:
@@ -50,19 +50,25 @@ def call(key: Any, rules: Rules, stats: Stats) -> Flow:
     answer = yield from _from_entry(key, entry, rules, stats)
     if answer is not None:
         return answer.result
+    return (yield from _missed(key, entry, backend, rules, stats))
 
+
+def _missed(key: Any, entry: Entry | None, backend: Any, rules: Rules, stats: Stats) -> Flow:
+    """Answer a call for which nothing was found but perhaps a stale `entry`."""
     within, stale = _patience(entry, rules)
-    watch = yield Join(key, within)
+    join = Join(key, within)
+    watch = yield join
     if watch is LATE:
         return _late(key, entry, stale, within, rules, stats)
     if type(watch) is Followed:
         return _follow(watch, entry, rules, stats)
-    # Another load of the key may have ended between the read and the join.
-    again = yield from attempt(Read(key, backend), stats)
-    if again is not FAILED:
-        entry = again
-        if again is not None and rules.timer() < again.expires:
-            return count_hit(again, rules, stats)
+    if not join.unchanged:
+        # Another load of the key may have ended between the read and the join.
+        again = yield from attempt(Read(key, backend), stats)
+        if again is not FAILED:
+            entry = trusted(again, rules)
+            if entry is not None and rules.timer() < entry.expires:
+                return count_hit(entry, rules, stats)
 
     return (yield from _load(key, entry, backend, rules, stats, watch))
 
@@ -121,9 +127,9 @@ def _after_failed_read(error: OperationFailed, key: Any, rules: Rules, stats: St
     stats.failures += 1
     decision = yield from decide(error, rules, stats)
     if isinstance(decision, Fallback) and not error.codec:
-        return (yield from read_instead(key, decision.backend, stats)), decision.backend
+        return (yield from read_instead(key, decision.backend, rules, stats)), decision.backend
     if decision is STALE:
-        entry = yield from read_instead(key, HELD, stats)
+        entry = yield from read_instead(key, HELD, rules, stats)
         if entry is not None:
             return Followed(count_hit(entry, rules, stats))
     elif not (decision is CALL or isinstance(decision, Fallback)):
@@ -137,8 +143,8 @@ def _after_failed_read(error: OperationFailed, key: Any, rules: Rules, stats: St
         return Followed(_follow(watch, None, rules, stats))
     if error.codec:
         # The store is well, and may have been given something better before the join.
-        again = yield from attempt(Read(key), None)
-        if again is not FAILED and again is not None and rules.timer() < again.expires:
+        again = yield from read_instead(key, None, rules, None)
+        if again is not None and rules.timer() < again.expires:
             return Followed(count_hit(again, rules, stats))
     stats.misses += 1
     flow = reload(key, rules, stats, watch, writes=error.codec, replaces=error.codec)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..entry import Entry, Outcome, Raised, Status
+from ..entry import Outcome, Raised, Status
 from ..errors import Expired, Miss, OperationFailed
 from ..policy import STALE, Fallback
 from ..stats import Stats
 from ..steps import HELD, Read
-from .rules import Flow, Rules, decide, in_window, read_instead, refuse
+from .rules import Flow, Rules, decide, in_window, read_instead, refuse, trusted
 
 __all__ = ["get", "look", "refused"]
 
@@ -41,14 +41,14 @@ def _look(key: Any, rules: Rules, stats: Stats | None) -> Flow:
     """
     tier = decision = None
     try:
-        entry: Entry | None = yield Read(key)
+        entry = trusted((yield Read(key)), rules)
     except OperationFailed as failed:
         if stats is not None:
             stats.failures += 1
         decision = yield from decide(failed, rules, stats)
         if isinstance(decision, Fallback) and not failed.codec:
             tier = "fallback"
-            entry = yield from read_instead(key, decision.backend, stats)
+            entry = yield from read_instead(key, decision.backend, rules, stats)
             if entry is None:
                 miss = Miss(key)
                 miss.__cause__ = failed
@@ -57,7 +57,7 @@ def _look(key: Any, rules: Rules, stats: Stats | None) -> Flow:
             tier = "held"
             entry = None
             if decision is STALE:
-                entry = yield from read_instead(key, HELD, stats)
+                entry = yield from read_instead(key, HELD, rules, stats)
             if entry is None:
                 return Outcome(status="failed", error=failed), decision
     if entry is None:

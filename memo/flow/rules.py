@@ -26,6 +26,7 @@ __all__ = [
     "plain",
     "read_instead",
     "refuse",
+    "trusted",
 ]
 
 
@@ -112,10 +113,20 @@ def attempt(step: Step, stats: Stats | None) -> Flow:
         return FAILED
 
 
-def read_instead(key: Any, backend: Any, stats: Stats | None) -> Flow:
+def read_instead(key: Any, backend: Any, rules: Rules, stats: Stats | None) -> Flow:
     """The entry that a fallback has, or None; without `stats`, failures are not counted."""
     found = yield from attempt(Read(key, backend), stats)
-    return None if found is FAILED else found
+    return None if found is FAILED else trusted(found, rules)
+
+
+def trusted(entry: Entry | None, rules: Rules) -> Entry | None:
+    """`entry`, unless it is an exception of a type that is not to be remembered.
+
+    Whoever can write to a store that others use could else raise what they like here.
+    """
+    if entry is None or type(entry.value) is not Raised:
+        return entry
+    return entry if rules.freshness.remembers(entry.value.error) else None
 
 
 def in_window(window: float, entry: Entry, now: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -31,6 +32,7 @@ class BaseTurn:
         "function",
         "key",
         "kwargs",
+        "landings",
         "place",
         "raised",
         "result",
@@ -58,6 +60,8 @@ class BaseTurn:
         self.kwargs = kwargs
         #: The flight that this turn leads, until it lands.
         self.flight: Any = None
+        #: How many loads had landed before the first look; None where another look is cheap.
+        self.landings: int | None = None
         #: When the caller began to wait for a load, where it does not wait for ever.
         self.since: float | None = None
         #: What came of this turn's own load, where another one waits for that.
@@ -100,6 +104,15 @@ class BaseTurn:
             except Exception as fault:
                 self.core.fault("looking a key up", fault)
             self.flight = None
+
+    def _note_landings(self) -> None:
+        with contextlib.suppress(Exception):  # a key's own code; the flow meets it again
+            self.landings = self.core.flights.landings(self.key)
+
+    def _unchanged(self) -> bool:
+        """Whether no load of the key has landed since."""
+        landings = self.landings
+        return landings is not None and landings == self.core.flights.landings(self.key)
 
     def _leave_place(self) -> None:
         """The function has ended: another load may begin."""

@@ -47,6 +47,8 @@ class AsyncTurn(BaseTurn):
 
     async def _run(self) -> Any:
         try:
+            if self.core.memory is None:
+                self._note_landings()
             result = await advance_async(self.flow, None, self._perform)
         except Exception as fault:
             self.core.stats.misses += 1
@@ -180,6 +182,7 @@ class AsyncTurn(BaseTurn):
             flight, leads = flights.join(step.key)
             if leads:
                 self.flight = flight
+                step.unchanged = self._unchanged()
                 return flight
             result = await flights.follow(flight, until=until)
             if result is ABSENT:

@@ -36,6 +36,8 @@ class Turn(BaseTurn):
     def begin(self) -> Turn:
         """Go on until there is an answer, or the function is to be called; returns itself."""
         try:
+            if self.core.memory is None:
+                self._note_landings()
             result = advance(self.flow, None, self._perform)
         except Exception as fault:
             self.core.stats.misses += 1
@@ -187,6 +189,7 @@ class Turn(BaseTurn):
             flight = self.flight = Flight(step.key, self)
             under_way = flights.enter(flight)
             if under_way is flight:
+                step.unchanged = self._unchanged()
                 return flight
             self.flight = None
             result = flights.follow(under_way, until)

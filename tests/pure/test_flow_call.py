@@ -262,17 +262,46 @@ def test_a_cached_exception_is_a_hit_until_it_expires():
     remembered = Raised(Upstream("down"))
     stats = Stats()
     fresh = Entry(remembered, 99.0, 102.0, 102.0)
-    assert play(call("k", rules(), stats), (Read("k"), fresh)) is remembered
+    negative = {"cache_exceptions": {Upstream: 3}}
+    assert play(call("k", rules(**negative), stats), (Read("k"), fresh)) is remembered
     assert counts(stats) == {"hits": 1}
     expired = Entry(remembered, 90.0, 93.0, 93.0)
     for generous in (
-        rules(stale_while_revalidate=60),
-        rules(Policy(expired=STALE)),
-        rules(Policy(expired=RAISE)),
+        rules(stale_while_revalidate=60, **negative),
+        rules(Policy(expired=STALE), **negative),
+        rules(Policy(expired=RAISE), **negative),
     ):
         flow = call("k", generous, Stats())
         assert next(flow) == Read("k")
         assert flow.send(expired) == Join("k")
+
+
+@pytest.mark.parametrize("kinds", [None, {KeyError: 3}])
+def test_an_exception_that_is_not_to_be_remembered_is_no_entry(kinds):
+    """Who can write to a shared store cannot raise what he likes: it is loaded, as on a miss."""
+    planted = Entry(Raised(Upstream("planted")), 99.0, 102.0, 102.0)
+    stats = Stats()
+    flow = call("k", rules(cache_exceptions=kinds), stats)
+    script = (Read("k"), planted), *loads(again=planted), (Write("k", STORED), None)
+    assert play(flow, *script) == "value"
+    assert counts(stats) == {"misses": 1, "loads": 1}
+    away = rules(Policy(failed=fallback(OTHER)), cache_exceptions=kinds)
+    error = broken()
+    flow = call("k", away, Stats())
+    next(flow)
+    flow.throw(error)
+    assert flow.send(None) == Read("k", OTHER)
+    assert flow.send(planted) == Join("k")
+
+
+def test_where_no_load_has_ended_meanwhile_there_is_no_second_look():
+    """Whoever answers the join may know that what was read is as it was."""
+    flow = call("k", rules(), Stats())
+    next(flow)
+    join = flow.send(None)
+    assert join == Join("k")
+    join.unchanged = True
+    assert flow.send(ALONE) == Load("k")
 
 
 def test_within_the_revalidate_window_the_stale_value_is_served_and_refreshed():

@@ -82,11 +82,12 @@ def test_get_gives_a_remembered_exception():
     """A fresh negative entry is an answer; an expired one is `Expired`."""
     remembered = Raised(Upstream())
     fresh = Entry(remembered, 95.0, 105.0, 105.0)
-    result = play(get("k", rules(), Stats()), (Read("k"), fresh))
+    result = play(get("k", rules(cache_exceptions={Upstream: 5}), Stats()), (Read("k"), fresh))
     assert result == remembered
     for policy in (Policy(), Policy(expired=STALE)):
         expired = Entry(remembered, 80.0, 90.0, 90.0)
-        refusal = play(get("k", rules(policy), Stats()), (Read("k"), expired))
+        negative = rules(policy, cache_exceptions={Upstream: 5})
+        refusal = play(get("k", negative, Stats()), (Read("k"), expired))
         assert type(refusal.error) is Expired
         assert refusal.error.value is None
 
@@ -174,14 +175,14 @@ def test_look_tells_of_a_remembered_exception():
     """Fresh, no value, and the exception as the error."""
     upstream = Upstream()
     entry = Entry(Raised(upstream), 95.0, 105.0, 105.0)
-    outcome = play(look("k", rules()), (Read("k"), entry))
+    outcome = play(look("k", rules(cache_exceptions={Upstream: 5})), (Read("k"), entry))
     assert (outcome.status, outcome.value, outcome.error) == ("fresh", None, upstream)
 
 
 def test_look_tells_of_failures_and_counts_nothing():
     """Without counters a failed read is neither counted nor heard."""
     error = broken()
-    outcome = play(look("k", rules()), (Read("k"), error))
+    outcome = play(look("k", rules(cache_exceptions={Upstream: 5})), (Read("k"), error))
     assert (outcome.status, outcome.error, outcome.hit) == ("failed", error, False)
 
     error = broken()
