@@ -123,11 +123,6 @@ class Core:
         self.hear(error)
         return error
 
-    def hear_behind(self, error: CacheError) -> None:
-        """Count and make heard a failure of no operation that anybody waits for."""
-        self.stats.failures += 1
-        self.hear(error)
-
     def health(self) -> Health:
         """How the backend is, as far as this process has seen."""
         health: Health = self.guard.health()
@@ -176,9 +171,16 @@ class Core:
 
     def _guarded(self, backend: Any, scope: Any, guard_of: Callable[..., Any]) -> Any:
         rules = self.rules
-        return guard_of(
-            backend, scope, policy=rules.policy, timer=rules.timer, hear=self.hear_behind
-        )
+        # Nothing that refers to the core: it goes as soon as nobody uses it.
+        hear = functools.partial(_heard_behind, self.stats, self.alerts)
+        return guard_of(backend, scope, policy=rules.policy, timer=rules.timer, hear=hear)
+
+    def _guard_store(self, guard_of: Callable[..., Any]) -> None:
+        """Have a guard of the store."""
+        self.guard = self._guarded(self.store, self.scope, guard_of)
+        rules: Any = self.rules
+        if hasattr(rules, "away"):
+            rules.away = self.guard.away
 
     def _other(self, backend: Any, guard_of: Callable[..., Any], *, in_loop: bool) -> Other:
         """A fallback backend.
@@ -302,6 +304,11 @@ def _may_fall_back(choice: Any) -> bool:
     """Whether a fallback can come out of `choice`, at the latest at run time."""
     choices = choice.values() if hasattr(choice, "values") else (choice,)
     return any(not isinstance(one, Action | RaiseAs) for one in choices)
+
+
+def _heard_behind(stats: Stats, alerts: Alerts, error: CacheError) -> None:
+    """Count and make heard a failure of no operation that anybody waits for."""
+    stats.failures += 1 if alerts.hear(error) else 2
 
 
 def _nothing(*call: Any) -> None:

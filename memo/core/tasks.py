@@ -23,9 +23,7 @@ class AsyncCore(Core):
     def __init__(self, **parts: Any) -> None:
         super().__init__(**parts)
         self.flights = AsyncFlights()
-        self.guard = self._guarded(self.store, self.scope, async_guard_of)
-        if hasattr(self.rules, "away"):
-            self.rules.away = self.guard.away  # the guard's own: no cycle through this core
+        self._guard_store(async_guard_of)
         #: Refreshes under way; a task that nothing refers to may vanish.
         self.refreshes: set[asyncio.Task[Any]] = set()
 

@@ -22,9 +22,7 @@ class SyncCore(Core):
     def __init__(self, **parts: Any) -> None:
         super().__init__(**parts)
         self.flights = Flights()
-        self.guard = self._guarded(self.store, self.scope, guard_of)
-        if hasattr(self.rules, "away"):
-            self.rules.away = self.guard.away  # the guard's own: no cycle through this core
+        self._guard_store(guard_of)
         self.plain = (
             self.scope is None
             and self.memory is not None
