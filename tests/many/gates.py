@@ -5,9 +5,9 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from concurrency.watch import core
+from concurrency.watch import core, turn_until
 
-__all__ = ["AsyncGated", "Gated", "followed"]
+__all__ = ["AsyncGated", "Gated", "alone", "followed"]
 
 
 class _Gated:
@@ -76,3 +76,10 @@ def followed(f: Any, count: int) -> Callable[[], bool]:
     """A function that tells whether so many tasks wait for loads of `f` that others lead."""
     flights = core(f.one).flights._flights
     return lambda: sum(len(flight.waiters) for flight in list(flights.values())) == count
+
+
+async def alone() -> None:
+    """Wait until no task is left on this loop but the test's own."""
+    me = asyncio.current_task()
+    limits = {task for task in asyncio.all_tasks() if "limited" in repr(task.get_coro())}
+    await turn_until(lambda: asyncio.all_tasks() <= limits | {me})

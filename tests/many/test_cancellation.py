@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from concurrency.watch import nothing_left, run, turn_until
-from many.gates import AsyncGated, followed
+from many.gates import AsyncGated, alone, followed
 
 from memo import Entry, cached
 
@@ -154,7 +154,59 @@ def test_an_invalidation_wins_also_over_a_write_whose_caller_has_gone() -> None:
         await f.invalidate(1)
         gate.set()
         await turn_until(lambda: nothing_left(f.one))
-        await turn_until(lambda: len(asyncio.all_tasks()) <= 2)  # this one, and its limit
+        await alone()
         assert await f([1]) == {1: "new"}
+
+    run(main())
+
+
+def test_a_follower_that_leaves_leaves_the_load_findable() -> None:
+    """The load of its id goes on for the others: nobody loads beside it, and drops still win."""
+
+    async def main() -> None:
+        gated = AsyncGated()
+        f = cached.many(gated)
+        leader = asyncio.create_task(f([1, 2]))
+        await turn_until(lambda: gated.asked)
+        one, two = asyncio.create_task(f.one(1)), asyncio.create_task(f.one(2))
+        await turn_until(followed(f, 2))
+        for task in (leader, one):
+            task.cancel()
+            await asyncio.wait({task})
+        again = asyncio.create_task(f([1]))
+        await turn_until(followed(f, 2))
+        assert gated.asked == [[1, 2]]
+        again.cancel()
+        await asyncio.wait({again})
+        gated.prefix = "new"
+        await f.invalidate(1)
+        gated.gate.set()
+        assert await two == "v2"
+        assert await f([1]) == {1: "new1"}
+        assert nothing_left(f.one)
+
+    run(main())
+
+
+def test_a_load_in_a_later_round_ends_with_its_caller() -> None:
+    """What a call loads after it has waited in vain for others is cancelled with it, too."""
+
+    async def main() -> None:
+        gated = AsyncGated()
+        gated.fails = {9: LookupError(9)}
+        f = cached.many(gated)
+        leader = asyncio.create_task(f([2, 9]))
+        await turn_until(lambda: gated.asked == [[2, 9]])
+        caller = asyncio.create_task(f([3, 2]))
+        await turn_until(lambda: [3] in gated.asked)
+        gated.gate.set()
+        gated.gate.clear()  # those who wait just now go on, and nobody else
+        with pytest.raises(LookupError):
+            await leader
+        await turn_until(lambda: [2] in gated.asked)
+        caller.cancel()
+        await turn_until(lambda: gated.ended[2:])
+        assert gated.ended == ["done", "done", "cancelled"]
+        assert nothing_left(f.one)
 
     run(main())

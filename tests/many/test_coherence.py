@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from concurrency.watch import Crew, nothing_left, run, turn_until
+from many.gates import alone
 
 from memo import Entry, cached
 from memo.backends import Memory
@@ -103,7 +104,7 @@ def test_tasks_never_see_what_was_invalidated(store: str, seed: int) -> None:
         assert seen["asked"] > 50
         assert seen["cancelled"] > 5
         await turn_until(lambda: nothing_left(f.one))
-        await turn_until(lambda: len(asyncio.all_tasks()) <= 2)  # this one, and its limit
+        await alone()
         answer = await f(IDS)
         assert all(answer[one] >= versions.least[one] for one in IDS), (answer, versions.least)
 

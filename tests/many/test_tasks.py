@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from concurrency.watch import nothing_left, run, turn_until
-from many.gates import AsyncGated
+from many.gates import AsyncGated, alone
 
 from memo import AsyncCache, cached
 
@@ -140,7 +140,7 @@ def test_no_task_is_left_behind() -> None:
         gated.gate.set()
         f = cached.many(gated)
         await asyncio.gather(*(f([n, n + 1]) for n in range(50)))
-        await turn_until(lambda: len(asyncio.all_tasks()) <= 2)
+        await alone()
         assert nothing_left(f.one)
 
     run(main())

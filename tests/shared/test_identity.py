@@ -21,6 +21,7 @@ TESTS = Path(__file__).parents[1]
 
 def python(*arguments: str, folder: Path | None = None, **environment: str) -> str:
     """What an interpreter of its own prints, which must end well and in silence."""
+    path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         capture_output=True,
@@ -28,7 +29,7 @@ def python(*arguments: str, folder: Path | None = None, **environment: str) -> s
         timeout=60,
         check=False,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(TESTS), **environment},
+        env={**os.environ, "PYTHONPATH": path, **environment},
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout

@@ -13,13 +13,14 @@ TESTS = Path(__file__).parents[1]
 
 def python(code: str, *path: Path, **environment: str) -> str:
     """What an interpreter of its own prints, which must end well and in silence."""
+    places = [TESTS, *path, *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (TESTS, *path))), **environment},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places)), **environment},
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
