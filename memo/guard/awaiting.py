@@ -48,16 +48,21 @@ class AwaitingGuard(Bounded):
         super().__init__(backend, scope, **more)
         self._sleep = sleep
         self._timed: set[str] = set()
-        self._run: Callable[..., Awaitable[Any]]
+        #: By which a blocking backend is told what it is owed: without a loop.
+        self._threads: BlockingGuard | None = None
+        # Functions, not methods, which would keep the guard alive.
+        self._run: Callable[..., Awaitable[Any]] = AwaitingGuard._in_task
         if not is_async(backend):
-            # What is owed is carried out without a loop.
-            self.debtor = BlockingGuard(backend, scope, **more)
-            self._timed = self.debtor.timed
-            self._run = self._in_thread
+            self._threads = BlockingGuard(backend, scope, **more)
+            self._timed = self._threads.timed
+            self._run = AwaitingGuard._in_thread
         elif getattr(backend, "prompt", False):
-            self._run = self._here
-        else:
-            self._run = self._in_task
+            self._run = AwaitingGuard._here
+
+    @property
+    def debtor(self) -> Any:
+        """In whose name things are owed."""
+        return self if self._threads is None else self._threads
 
     async def read(self, key: Any, budget: Budget | None = None) -> Entry | None:
         """The entry under `key`."""
@@ -216,7 +221,7 @@ class AwaitingGuard(Bounded):
             left = None if budget is None else budget.left
             started = monotonic()
             try:
-                answer = await self._run(name, args, left, doubtful)
+                answer = await self._run(self, name, args, left, doubtful)
             except BaseException as error:
                 took = monotonic() - started
                 failure = self._failed(error, operation, key, probe, took, budget)

@@ -66,13 +66,16 @@ class Bounded(Guarded):
         self.retry = policy.retry
         self.timer = timer
         self._hear = hear
-        #: In whose name things are owed.
-        self.debtor: Any = self
         self.random = random
         self.reads_many = callable(getattr(backend, "read_many", None))
         self.writes_many = callable(getattr(backend, "write_many", None))
         self._clear = "clear_scope" if self.clears_scope else "clear"
         self._clear_args = (scope,) if self.clears_scope else ()
+
+    @property
+    def debtor(self) -> Any:
+        """In whose name things are owed."""
+        return self
 
     def health(self) -> Health:
         """How the backend is, as far as this process has seen."""

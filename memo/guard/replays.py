@@ -2,7 +2,7 @@
 
 It is tried when an operation has succeeded, at once when a breaker has closed, and otherwise by
 itself after a pause, which doubles as long as it fails. Operations of blocking backends run in
-threads of the background, those of async ones in a task of a running loop.
+a thread of their own, those of async ones in a task of a running loop.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import threading
 import time
 from typing import Any, Final
 
-from ..background import Job, background
 from ..errors import CacheError
 from ..forking import ForkableLock, mend_after_fork
 from ..recovery import Owed, Recovery
@@ -131,11 +130,11 @@ class _InThreads(_Colour):
         return timer
 
     def _start(self) -> None:
-        if not background.submit(Job(self, self._run, self._drop)):
-            self._drop()
-
-    def _drop(self) -> None:
-        self._under_way = False
+        # A thread of its own: a backend that hangs must not hold up what refreshes other caches.
+        try:
+            threading.Thread(target=self._run, name="memo-recovery", daemon=True).start()
+        except RuntimeError:
+            self._under_way = False
 
     def _run(self) -> None:
         ready = self.recovery.take(_BATCH, in_loop=False)
