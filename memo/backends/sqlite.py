@@ -16,6 +16,7 @@ from ..serializers import Codec
 from .encoded import BytesBackend
 from .sqlite_file import File, disk_is_full
 from .sqlite_place import Place
+from .sqlite_pool import Pool
 from .sqlite_table import Item, Table
 from .urls import parts
 
@@ -84,11 +85,11 @@ class Sqlite(BytesBackend):
         self._largest = min(max_bytes or _LARGEST, _LARGEST)
         place = Place(where)
         self._table = Table(namespace, maxsize, max_bytes, place.disk)
-        self._file = File(place, self._table.prepare)
+        self._file = File(Pool(place, self._table.prepare))
 
     def read_bytes(self, name: str, deadline: float | None) -> bytes | None:
         """What is stored under `name`, or None."""
-        row = self._file.read(self._table.read, (name,), deadline)
+        row = self._file.read(self._table.sql.read, (name,), deadline)
         if row is None:
             return None
         self._table.uses.note(name)
@@ -109,12 +110,12 @@ class Sqlite(BytesBackend):
 
     def delete_bytes(self, name: str, deadline: float | None) -> bool:
         """Drop what is under `name`; whether there was anything."""
-        self._file.look()
+        self._file.pool.look_at = 0.0
         return self._file.write(self._table.drop, deadline, name)
 
     def clear_prefix(self, prefix: str, deadline: float | None) -> None:
         """Drop all that is stored under names beginning with `prefix`, some at a time."""
-        self._file.look()
+        self._file.pool.look_at = 0.0
         if prefix == namespace_text(self.namespace):
             self._file.write(self._table.clear, deadline)
             return
@@ -131,7 +132,7 @@ class Sqlite(BytesBackend):
         """What is stored under each of `names`, where there is anything."""
         found: dict[str, bytes] = {}
         for some in _chunks(names, _READ):
-            sql = self._table.read_many.format(", ".join("?" * len(some)))
+            sql = self._table.sql.read_many.format(", ".join("?" * len(some)))
             found.update(self._file.run(_all, deadline, sql, some))
             _check(deadline, some)
         for name in found:
@@ -170,14 +171,14 @@ class Sqlite(BytesBackend):
     def currsize(self) -> int | None:
         """How many entries there are, expired or not; None where the file cannot tell."""
         try:
-            row = self._file.read(self._table.count, (), time.monotonic() + _QUICK)
+            row = self._file.read(self._table.sql.count, (), time.monotonic() + _QUICK)
         except (OperationFailed, TimeoutError):
             return None
         return int(row[0])
 
     def close(self) -> None:
         """Close the file. Whoever uses this afterwards opens it again."""
-        self._file.close()
+        self._file.pool.close()
 
     def _write(self, put: Callable[..., int], deadline: float | None, *args: Any) -> int:
         try:
@@ -191,7 +192,7 @@ class Sqlite(BytesBackend):
         return self
 
     def __repr__(self) -> str:
-        return f"<Sqlite {self._file.place.path!r}, namespace={self.namespace!r}>"
+        return f"<Sqlite {self._file.pool.place.path!r}, namespace={self.namespace!r}>"
 
 
 def from_url(url: str) -> Sqlite:

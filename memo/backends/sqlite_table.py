@@ -16,6 +16,7 @@ from typing import Any, Final
 from ..errors import Full
 from .sqlite_place import Disk
 from .sqlite_schema import damage, prepare, suffix
+from .sqlite_statements import Statements
 from .sqlite_uses import Uses
 
 __all__ = ["Item", "Table"]
@@ -90,66 +91,7 @@ class Table:
         self._puts = 0
         self._own = own = suffix(namespace)
 
-        def of(statement: str) -> str:
-            return statement.replace("$", own)
-
-        #: Data by name; and name and data by names, in the place of the {}.
-        self.read = of(
-            "SELECT data FROM names_$ n CROSS JOIN data_$ d ON d.id = n.id WHERE n.name = ?"
-        )
-        self.read_many = of(
-            "SELECT n.name, data FROM names_$ n CROSS JOIN data_$ d ON d.id = n.id"
-            " WHERE n.name IN ({})"
-        )
-        self._free = (
-            "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size"
-        )
-        self.count = of("SELECT entries FROM data_$ ORDER BY id DESC LIMIT 1")
-        self._state = of(
-            "SELECT l.id, l.entries, l.bytes, l.indexed, l.name IS NULL, n.id, r.size, r.due"
-            " FROM data_$ l LEFT JOIN names_$ n ON n.name = ? LEFT JOIN data_$ r ON r.id = n.id"
-            " ORDER BY l.id DESC LIMIT 1"
-        )
-        self._append = of("INSERT OR REPLACE INTO data_$ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
-        self._set_name = of("INSERT OR REPLACE INTO names_$ VALUES (?, ?, ?)")
-        self._replace = of("UPDATE data_$ SET size = ?, until = ?, due = ?, data = ? WHERE id = ?")
-        self._set_totals = of("UPDATE data_$ SET entries = ?, bytes = ? WHERE id = ?")
-        self._row = of("SELECT size, due FROM data_$ WHERE id = ?")
-        self._drop_name = of("DELETE FROM names_$ WHERE name = ?")
-        self._drop_row = of("DELETE FROM data_$ WHERE id = ?")
-        self._empty_row = of(
-            "UPDATE data_$ SET size = 0, until = NULL, due = NULL, name = NULL, data = NULL"
-            " WHERE id = ?"
-        )
-        self._index_rows = of(
-            "INSERT OR IGNORE INTO expiries_$ SELECT due, id FROM data_$"
-            " WHERE id > ? AND due IS NOT NULL"
-        )
-        self._set_indexed = of("UPDATE data_$ SET indexed = id WHERE id = ?")
-        self._index_row = of("INSERT OR IGNORE INTO expiries_$ VALUES (?, ?)")
-        self._unindex_row = of("DELETE FROM expiries_$ WHERE due = ? AND id = ?")
-        self._set_due = of("UPDATE data_$ SET due = ? WHERE id = ?")
-        self._due_rows = of(
-            "SELECT e.due, d.id, d.name, d.until FROM expiries_$ e CROSS JOIN data_$ d"
-            " ON d.id = e.id WHERE e.due <= ? ORDER BY e.due LIMIT ?"
-        )
-        self._from_hand = of(
-            "SELECT name, id, used FROM names_$ WHERE name > ? ORDER BY name LIMIT ?"
-        )
-        self._to_hand = of(
-            "SELECT name, id, used FROM names_$ WHERE name <= ? ORDER BY name LIMIT ?"
-        )
-        self._set_used = of("UPDATE names_$ SET used = ? WHERE name = ? AND used < ?")
-        self._between = of(
-            "SELECT name, id FROM names_$ WHERE name > ? AND name < ? AND id <= ?"
-            " ORDER BY name LIMIT ?"
-        )
-        self._begin_anew = (
-            of("DELETE FROM names_$"),
-            of("DELETE FROM expiries_$"),
-            of("DELETE FROM data_$"),
-            of("INSERT INTO data_$ VALUES (1, 0, 0, 0, 0, NULL, NULL, NULL, NULL)"),
-        )
+        self.sql = Statements(own)
 
     def prepare(self, connection: sqlite3.Connection) -> None:
         """Set up a new connection, which is in no transaction; see `sqlite_schema.prepare`."""
@@ -185,12 +127,12 @@ class Table:
         if row is not None and self._has_room(entries - 1, total - held, size):
             if until is not None and (due is None or until < due):
                 if row <= indexed:
-                    execute(self._unindex_row, (due, row))
-                    execute(self._index_row, (until, row))
+                    execute(self.sql.unindex_row, (due, row))
+                    execute(self.sql.index_row, (until, row))
                 due = until
-            execute(self._replace, (size, until, due, data, row))
+            execute(self.sql.replace, (size, until, due, data, row))
             if size != held:
-                execute(self._set_totals, (entries, total - held + size, last))
+                execute(self.sql.set_totals, (entries, total - held + size, last))
             self.uses.note(name)
         else:
             if row is not None or not self._has_room(entries, total, size):
@@ -199,8 +141,8 @@ class Table:
                 last, entries, total, indexed, spare, *_ = self._look(execute, None)
             last += not spare
             totals = (last, entries + 1, total + size, min(indexed, last - 1))
-            execute(self._append, (*totals, size, until, until, name, data))
-            execute(self._set_name, (name, last, used))
+            execute(self.sql.append, (*totals, size, until, until, name, data))
+            execute(self.sql.set_name, (name, last, used))
         if self._puts >= _TIDY or last - indexed >= _TIDY:
             self._tidy(execute, now)
         return evicted
@@ -218,7 +160,7 @@ class Table:
         Gives the last of them, or None where there are no more.
         """
         between = (after, before, newest, n)
-        victims = connection.execute(self._between, between).fetchall()
+        victims = connection.execute(self.sql.between, between).fetchall()
         self._drop(connection.execute, victims)
         return victims[-1][0] if len(victims) == n else None
 
@@ -228,7 +170,7 @@ class Table:
 
     def clear(self, connection: sqlite3.Connection) -> None:
         """Drop everything. SQLite frees the pages of whole tables without a look at the rows."""
-        for statement in self._begin_anew:
+        for statement in self.sql.clear.split(";"):
             connection.execute(statement)
 
     def evict(self, connection: sqlite3.Connection, n: int, now: float) -> int:
@@ -247,7 +189,7 @@ class Table:
             self._unwatched = disk.reserve // 8
             self._ceiling = math.inf
             if disk.is_low:
-                self._ceiling = total + execute(self._free).fetchone()[0]
+                self._ceiling = total + execute(self.sql.free).fetchone()[0]
 
     # All of these leave the totals right.
 
@@ -256,8 +198,8 @@ class Table:
             last, entries, total, indexed, *_ = self._look(execute, None)
             for name, row in victims:
                 total -= self._taken_out(execute, row, last, indexed)
-                execute(self._drop_name, (name,))
-            execute(self._set_totals, (entries - len(victims), total, last))
+                execute(self.sql.drop_name, (name,))
+            execute(self.sql.set_totals, (entries - len(victims), total, last))
         return len(victims)
 
     def _has_room(self, entries: int, total: int, size: int) -> bool:
@@ -285,12 +227,12 @@ class Table:
         self._index(execute)
         self._drop(execute, self._expired(execute, now - _LINGER, _RECLAIMED))
         for name, used in self.uses.take(_TIDY):
-            execute(self._set_used, (used, name, used - _GRAIN))
+            execute(self.sql.set_used, (used, name, used - _GRAIN))
 
     # Rows.
 
     def _look(self, execute: _Execute, name: str | None) -> _State:
-        state: _State | None = execute(self._state, (name,)).fetchone()
+        state: _State | None = execute(self.sql.state, (name,)).fetchone()
         if state is None:
             raise damage("the row with the totals is missing")
         if state[5] is not None and state[6] is None:
@@ -299,21 +241,21 @@ class Table:
 
     def _taken_out(self, execute: _Execute, row: int, last: int, indexed: int) -> int:
         """Take a row out of `data` and `expiries`; gives its size."""
-        found = execute(self._row, (row,)).fetchone()
+        found = execute(self.sql.row, (row,)).fetchone()
         if found is None:
             raise damage("an entry is missing")
         size, due = found
         if due is not None and row <= indexed:
-            execute(self._unindex_row, (due, row))
-        execute(self._empty_row if row == last else self._drop_row, (row,))
+            execute(self.sql.unindex_row, (due, row))
+        execute(self.sql.empty_row if row == last else self.sql.drop_row, (row,))
         return int(size)
 
     def _index(self, execute: _Execute) -> None:
         """Bring `expiries` up to date."""
         last, _, _, indexed, *_ = self._look(execute, None)
         if indexed < last:
-            execute(self._index_rows, (indexed,))
-            execute(self._set_indexed, (last,))
+            execute(self.sql.index_rows, (indexed,))
+            execute(self.sql.set_indexed, (last,))
 
     def _expired(self, execute: _Execute, at: float, n: int) -> _Victims:
         """Up to `n` entries that are of no use from `at` on, the longest expired first.
@@ -324,15 +266,15 @@ class Table:
         some = n + 7
         victims: _Victims = []
         for _ in range(0, _LOOKED_AT, some):
-            due_rows = execute(self._due_rows, (at, some)).fetchall()
+            due_rows = execute(self.sql.due_rows, (at, some)).fetchall()
             for due, row, name, until in due_rows:
                 if until is not None and until <= at:
                     victims.append((name, row))
                     continue
-                execute(self._unindex_row, (due, row))
-                execute(self._set_due, (until, row))
+                execute(self.sql.unindex_row, (due, row))
+                execute(self.sql.set_due, (until, row))
                 if until is not None:
-                    execute(self._index_row, (until, row))
+                    execute(self.sql.index_row, (until, row))
             if victims or len(due_rows) < some:
                 break
         return victims[:n]
@@ -344,9 +286,9 @@ class Table:
         future = int(now * 1000) + _SKEW
         self.uses.settle(future - _SKEW)
         size = max(n * _SAMPLE, _SMALLEST_SAMPLE)
-        sample = execute(self._from_hand, (self._hand, size)).fetchall()
+        sample = execute(self.sql.from_hand, (self._hand, size)).fetchall()
         if len(sample) < size:
-            sample += execute(self._to_hand, (self._hand, size - len(sample))).fetchall()
+            sample += execute(self.sql.to_hand, (self._hand, size - len(sample))).fetchall()
 
         def last_use(found: tuple[str, int, int]) -> int:
             used = self.uses.last(found[0], found[2])

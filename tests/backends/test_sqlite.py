@@ -324,7 +324,7 @@ def test_a_view_is_of_the_same_file(backend):
 def test_a_url_names_a_file(url, path, more):
     """Three slashes are for a relative path, four for an absolute one; options are in the query."""
     backend = from_url(url)
-    assert backend._file.place.path == str(Path(path).resolve())
+    assert backend._file.pool.place.path == str(Path(path).resolve())
     assert {name: getattr(backend, name) for name in more} == more
     assert adopt(url) is adopt(url)
     assert isinstance(adopt(url), Sqlite)

@@ -52,7 +52,7 @@ def put(backend, name, data=b"data", ttl=60.0):
 
 def held(backend, names):
     """Those of `names` that are there, without being used by this."""
-    return [name for name in names if name in stored(backend._file.place.path)]
+    return [name for name in names if name in stored(backend._file.pool.place.path)]
 
 
 def names_of(count, prefix="k"):
@@ -111,7 +111,7 @@ class Model:
     def check(self, written):
         """Whether what is there, and what is not, is right."""
         before = {**self.entries, **written}
-        there = stored(self.backend._file.place.path)
+        there = stored(self.backend._file.pool.place.path)
         now = self.timer()
         assert {name: before[name][0] for name in there} == there
         assert set(written) - set(there) == set() or self.maxsize is not None
@@ -223,10 +223,10 @@ def test_what_may_be_served_stale_is_not_expired(backend_of, timer):
     assert kept.kept_until == FOREVER
     timer.advance(50)
     put(backend, "new")
-    assert sorted(stored(backend._file.place.path)) == ["kept", "new", "window"]
+    assert sorted(stored(backend._file.pool.place.path)) == ["kept", "new", "window"]
     timer.advance(50)
     put(backend, "newer")
-    assert sorted(stored(backend._file.place.path)) == ["kept", "new", "newer"]
+    assert sorted(stored(backend._file.pool.place.path)) == ["kept", "new", "newer"]
 
 
 def test_expired_entries_are_kept_for_an_hour_and_reclaimed_some_at_a_time(backend_of, timer, path):
@@ -257,7 +257,7 @@ def test_replacing_an_entry_over_and_over_reclaims_others(backend_of, timer):
     timer.advance(4000)
     for number in range(300):
         put(backend, "one", b"%d" % number)
-    assert list(stored(backend._file.place.path)) == ["one"]
+    assert list(stored(backend._file.pool.place.path)) == ["one"]
 
 
 def test_an_entry_that_is_replaced_lives_as_long_as_the_new_one(backend_of, timer, path):

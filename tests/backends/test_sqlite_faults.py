@@ -20,6 +20,7 @@ from backends.sqlite_files import entry, problems, stored
 from concurrency.watch import Crew, forked, until
 
 from memo import Full, OperationFailed
+from memo.backends import sqlite_file
 from memo.backends.sqlite import Sqlite
 from memo.backends.sqlite_place import Disk
 
@@ -112,6 +113,22 @@ def test_what_waits_for_a_locked_file_goes_on_when_it_is_free(backend, path):
     assert backend.read_bytes("memo:s:1", None) == b"new"
 
 
+def test_who_waits_for_long_waits_on(backend, monkeypatch):
+    """However often a locked file was tried, there is another try until the deadline."""
+    tried = []
+
+    def locked_often(connection):
+        tried.append(None)
+        if len(tried) < 3000:
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+        return "done"
+
+    monkeypatch.setattr(sqlite_file, "_LONGEST_PAUSE", 0.0)
+    assert backend._file.run(locked_often, time.monotonic() + 60) == "done"
+
+
 def test_a_thread_in_line_behind_another_keeps_its_own_deadline(backend, path):
     """Who waits for another thread's write, which waits for a lock, times out by itself."""
     write(backend)
@@ -144,7 +161,7 @@ def test_an_operation_on_much_ends_at_its_deadline(backend):
 
 def test_a_full_disk_is_full_and_reads_go_on(backend, path, monkeypatch):
     """Full is raised for a write that finds no room; entries that are there can be read."""
-    monkeypatch.setattr(backend._file, "_prepare", limited(backend._file._prepare))
+    monkeypatch.setattr(backend._file.pool, "_prepare", limited(backend._file.pool._prepare))
     number = 0
     with pytest.raises(Full) as caught:  # noqa: PT012 - which write it is does not matter
         while number < 10_000:
@@ -581,11 +598,11 @@ def test_a_closed_file_is_opened_again(backend, path):
 
     crew = Crew([work] * 3)
     for _ in range(20):
-        until(lambda: backend._file._open)
+        until(lambda: backend._file.pool._open)
         backend.close()
     stop.set()
     crew.join()
     backend.close()
-    assert not backend._file._open
+    assert not backend._file.pool._open
     assert [one.name for one in path.parent.iterdir()] == ["cache.db"]
     write(backend)

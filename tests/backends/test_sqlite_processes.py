@@ -16,7 +16,7 @@ from backends.sqlite_files import entry, kill_writers, problems, stored
 from concurrency.watch import Crew, forked, until
 
 from memo import cached
-from memo.backends import sqlite_file
+from memo.backends import sqlite_pool
 from memo.backends.sqlite import Sqlite
 
 pytestmark = [
@@ -78,7 +78,7 @@ def test_many_threads_use_one_backend(backend, path):
         expected.update(own)
     there = stored(path)
     assert {name: data for name, data in there.items() if ":shared:" not in name} == expected
-    assert len(backend._file._open) <= sqlite_file._IDLE
+    assert len(backend._file.pool._open) <= sqlite_pool._IDLE
     assert problems(path) == []
 
 
@@ -128,7 +128,7 @@ def test_a_child_has_no_connection_of_its_parents(backend, path):
     backend.write_bytes("memo:s:parent", b"parent", entry(), None)
 
     def child():
-        before = len(backend._file._open)
+        before = len(backend._file.pool._open)
         found = backend.read_bytes("memo:s:parent", None)
         backend.write_bytes("memo:s:child", b"child", entry(), None)
         return before, found
@@ -179,7 +179,7 @@ def test_a_fork_waits_for_what_is_in_the_middle(backend, path):
 
     crew = Crew([lambda: backend._file.run(slow, None)])
     assert inside.wait(60)
-    crew.add(lambda: (until(lambda: backend._file._home == []), go_on.set()))
+    crew.add(lambda: (until(lambda: backend._file.pool.home == []), go_on.set()))
     assert forked(lambda: backend.read_bytes("memo:s:1", None)) == repr(b"data")
     crew.join()
     assert problems(path) == []
@@ -189,7 +189,7 @@ def test_a_child_that_inherits_a_connection_all_the_same_leaves_it_alone(
     backend, monkeypatch, path
 ):
     """Where a fork cannot wait any longer, the child says so, and the parent is not harmed."""
-    monkeypatch.setattr(sqlite_file, "_FORK_PATIENCE", 0.01)
+    monkeypatch.setattr(sqlite_pool, "_FORK_PATIENCE", 0.01)
     backend.write_bytes("memo:s:1", b"data", entry(), None)
     inside, go_on = threading.Event(), threading.Event()
 
