@@ -44,7 +44,7 @@ def call(key: Any, rules: Rules, stats: Stats) -> Flow:
             return instead.result
         entry, backend = instead
     else:
-        if rules.standby is not None:
+        if rules.standby is not None and not rules.away(key):
             yield from leave_standby(key, rules, stats)
 
     answer = yield from _from_entry(key, entry, rules, stats)

@@ -30,6 +30,11 @@ __all__ = [
 ]
 
 
+def _never(key: Any) -> bool:
+    del key
+    return False
+
+
 @dataclass(slots=True, kw_only=True)
 class Rules:
     """What the flows of one cache go by.
@@ -42,6 +47,8 @@ class Rules:
             the writing.
         standby: the fallback that has been written to and is to be cleared once the cache's own
             backend is back.
+        away: whether what was just read under a key came from elsewhere than the cache's own
+            backend, which is away.
         pauses: the keys that are not tried again for a while; None where that does not matter.
     """
 
@@ -53,6 +60,7 @@ class Rules:
     exact: bool = False
     random: Callable[[], float] = _random.random
     standby: Any = field(default=None, compare=False)
+    away: Callable[[Any], bool] = field(default=_never, compare=False)
     pauses: Pauses | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -60,7 +60,7 @@ def rules(policy: Policy | None = None, *, now: float = 100.0, **options: Any) -
     """Rules at a fixed moment; options as `memo.cached` has them, ttl 10 s unless given."""
     fields = {
         name: options.pop(name)
-        for name in ("should_cache", "stores", "standby", "timer")
+        for name in ("should_cache", "stores", "standby", "timer", "away")
         if name in options
     }
     lifetime = Freshness.of(**({"ttl": 10} | options))

@@ -525,6 +525,24 @@ def test_a_fallback_is_read_and_written_while_the_backend_fails():
     assert going.standby is OTHER
 
 
+def test_a_fallback_is_left_by_an_answer_of_the_backend_itself_alone():
+    """An answer that came from elsewhere, while it is away, does not say that it is back."""
+    asked = []
+
+    def away(key):
+        asked.append(key)
+        return True
+
+    going = rules(Policy(failed=fallback(OTHER)), standby=OTHER, away=away)
+    assert play(call("k", going, Stats()), (Read("k"), FRESH)) == "held"
+    assert going.standby is OTHER
+    assert asked == ["k"]
+    going.away = lambda key: False
+    script = (Read("k"), FRESH), (Clear("k", OTHER), True)
+    assert play(call("k", going, Stats()), *script) == "held"
+    assert going.standby is None
+
+
 def test_a_fallback_that_fails_too_costs_no_value():
     """Both failures are heard; the function is called, and a write is tried on the fallback."""
     stats = Stats()
