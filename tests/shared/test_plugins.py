@@ -117,8 +117,6 @@ def test_a_bad_plugin_is_named(plugin: Path) -> None:
     ("url", "module", "extra"),
     [
         ("redis://localhost", "redis", "redis"),
-        ("rediss://localhost", "redis", "redis"),
-        ("redis+cluster://localhost", "redis", "redis"),
         ("redis://localhost", "msgspec", "redis"),
         ("memcached://localhost", "pymemcache", "memcached"),
         ("memcached://localhost", "msgspec", "memcached"),
