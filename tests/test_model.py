@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from policy.scripted import AsyncScripted, Scripted
+from policy.scripted import Scripted
 
 from memo import CALL, STALE, Expired, Miss, OperationFailed, Policy, cached, fallback
 from memo.background import background
@@ -351,8 +351,8 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def build(self) -> None:
         self.timer = FakeTimer()
-        kind = AsyncScripted if self.asynchronous else Scripted
-        self.backend, self.other = kind(), kind()
+        # A store of this process: others are owed what fails, of which tests/guard has a model.
+        self.backend, self.other = Scripted(), Scripted()
         self.model = Model(self.options)
         self.results = 0
         self.raises = False
