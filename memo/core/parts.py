@@ -178,9 +178,7 @@ class Core:
     def _guard_store(self, guard_of: Callable[..., Any]) -> None:
         """Have a guard of the store."""
         self.guard = self._guarded(self.store, self.scope, guard_of)
-        rules: Any = self.rules
-        if hasattr(rules, "away"):
-            rules.away = self.guard.away
+        self.rules.away = self.guard.away
 
     def _other(self, backend: Any, guard_of: Callable[..., Any], *, in_loop: bool) -> Other:
         """A fallback backend.

@@ -117,7 +117,7 @@ class Bounded(Guarded):
                 operation=operation,
                 key=key,
                 backend=self.name,
-            )
+            ) from TimeoutError("an earlier operation of the call has used it up")
         circuit = self.circuit
         if circuit is None or not circuit.shut:
             return 0

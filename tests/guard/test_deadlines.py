@@ -134,6 +134,7 @@ def test_with_nothing_left_the_backend_is_not_touched():
         "k",
         "store",
     )
+    assert isinstance(caught.value.__cause__, TimeoutError)
     assert store.seen == {"read": 1}
 
 

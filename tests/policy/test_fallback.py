@@ -109,6 +109,17 @@ def test_an_invalidation_deletes_in_both(colour):
 
 
 @colours
+def test_an_answer_that_is_owed_does_not_drop_the_fallback(colour):
+    """A key that was invalidated in the outage is a miss without the backend: it is still away."""
+    setting = Setting(colour)
+    setting.break_down()
+    assert [setting.call("a"), setting.call("b")] == ["a 1", "b 2"]
+    colour.run(setting.load.invalidate("a"))
+    assert setting.call("a") == "a 3"
+    assert setting.call("b") == "b 2", "what the fallback holds is served on"
+
+
+@colours
 def test_a_clear_clears_both(colour):
     """`cache_clear` during the outage."""
     setting = Setting(colour)
