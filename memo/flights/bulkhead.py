@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import functools
 import threading
 import weakref
 from collections.abc import Callable
@@ -23,16 +24,24 @@ _CHECK: Final = 0.5
 
 
 class Place:
-    """The right to load, until it is left; which it is at the latest when nobody refers to it."""
+    """The right to load, or somebody's place in the line for it.
 
-    __slots__ = ("_bulkhead",)
+    It is left at the latest when nobody refers to it any more, so that no interrupt can lose it.
+    """
 
-    def __init__(self, bulkhead: Bulkhead) -> None:
-        self._bulkhead: Bulkhead | None = bulkhead
+    __slots__ = ("bulkhead", "most", "wake")
+
+    def __init__(self, most: float, wake: Callable[[], object]) -> None:
+        #: How many may run with it.
+        self.most = most
+        #: Called when it is had.
+        self.wake = wake
+        #: Where it is, once it is had, until it is left.
+        self.bulkhead: Bulkhead | None = None
 
     def leave(self) -> None:
         """Let the next one in."""
-        bulkhead, self._bulkhead = self._bulkhead, None
+        bulkhead, self.bulkhead = self.bulkhead, None
         if bulkhead is not None:
             bulkhead.left()
 
@@ -47,63 +56,80 @@ class Bulkhead:
         self.origin = origin
         self.running = 0
         self._lock = ForkableLock()
-        #: How to wake those who wait, who have waited longest first.
-        self._waiting: collections.deque[Callable[[], object]] = collections.deque()
+        #: In the order in which they came.
+        self._waiting: collections.deque[Place] = collections.deque()
 
-    def _enter(self, most: float, wake: Callable[[], object]) -> Place | None:
-        """A place, if there is one; else `wake` is called when there may be."""
-        with self._lock.lock:
-            if self.running < most:
-                self.running += 1
-                return Place(self)
-            if wake not in self._waiting:
-                self._waiting.append(wake)
-            return None
+    def enter(self, most: int, holds: Callable[[], bool]) -> Place:
+        """Wait for one of `most` places, as long as the limit `holds()`; then for none."""
+        # A lock in C: an interrupt in the Python code of an event could leave it taken.
+        admitted = threading.Lock()
+        place = Place(most, admitted.release)
+        if not holds():
+            self._go_in(place)
+            return place
+        admitted.acquire()
+        try:
+            self._queue(place)
+            while place.bulkhead is None and holds():
+                admitted.acquire(timeout=_CHECK)
+            self._go_in(place)
+        finally:
+            self._leave_the_line(place)
+        return place
 
-    def _give_up(self, wake: Callable[[], object]) -> None:
-        with self._lock.lock, contextlib.suppress(ValueError):
-            self._waiting.remove(wake)
+    async def enter_async(self, most: int, holds: Callable[[], bool]) -> Place:
+        """The same for a task."""
+        loop = asyncio.get_running_loop()
+        admitted: asyncio.Future[None] = loop.create_future()
+        place = Place(most, functools.partial(_wake, loop, admitted))
+        if not holds():
+            self._go_in(place)
+            return place
+        try:
+            self._queue(place)
+            while place.bulkhead is None and holds():
+                await asyncio.wait({admitted}, timeout=_CHECK)
+            self._go_in(place)
+        finally:
+            self._leave_the_line(place)
+        return place
 
     def left(self) -> None:
         """One load has ended."""
         with self._lock.lock:
             self.running -= 1
-            wake = self._waiting.popleft() if self._waiting else None
-        if wake is not None:
-            wake()
+            self._admit()
 
-    def enter(self, most: int, holds: Callable[[], bool]) -> Place:
-        """Wait for one of `most` places, as long as the limit `holds()`; then for none."""
-        free = threading.Event()
-        try:
-            while True:
-                place = self._enter(most if holds() else float("inf"), free.set)
-                if place is not None:
-                    return place
-                free.wait(_CHECK)
-                free.clear()
-        finally:
-            self._give_up(free.set)
+    def _queue(self, place: Place) -> None:
+        with self._lock.lock:
+            self._waiting.append(place)
+            self._admit()
 
-    async def enter_async(self, most: int, holds: Callable[[], bool]) -> Place:
-        """The same for a task."""
-        loop = asyncio.get_running_loop()
-        free = asyncio.Event()
+    def _admit(self) -> None:
+        while self._waiting and self.running < self._waiting[0].most:
+            # In this order an interrupt in between leaves nobody out, who looks again by himself.
+            self._go_in(self._waiting[0])
+            self._waiting.popleft().wake()
 
-        def wake() -> None:
-            with contextlib.suppress(RuntimeError):  # that loop is closed
-                loop.call_soon_threadsafe(free.set)
+    def _go_in(self, place: Place) -> None:
+        with self._lock.lock:
+            if place.bulkhead is None:
+                # No interrupt comes between these two: neither of them calls anything.
+                self.running += 1
+                place.bulkhead = self
 
-        try:
-            while True:
-                place = self._enter(most if holds() else float("inf"), wake)
-                if place is not None:
-                    return place
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(free.wait(), _CHECK)
-                free.clear()
-        finally:
-            self._give_up(wake)
+    def _leave_the_line(self, place: Place) -> None:
+        with self._lock.lock, contextlib.suppress(ValueError):
+            self._waiting.remove(place)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, admitted: asyncio.Future[None]) -> None:
+    def wake() -> None:
+        if not admitted.done():
+            admitted.set_result(None)
+
+    with contextlib.suppress(RuntimeError):  # that loop is closed
+        loop.call_soon_threadsafe(wake)
 
 
 class _Bulkheads:

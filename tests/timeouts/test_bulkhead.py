@@ -254,6 +254,27 @@ def test_threads_and_tasks_wait_for_the_same_places():
     assert order == ["thread", "task"]
 
 
+def test_places_are_had_in_the_order_of_coming():
+    """Who comes when one has just been left stands behind those who wait."""
+    bulkhead = Bulkhead(None)
+    first = bulkhead.enter(1, lambda: True)
+    order = []
+
+    def wait(name):
+        mine = bulkhead.enter(1, lambda: True)
+        order.append(name)
+        mine.leave()
+
+    crew = Crew()
+    for name in range(5):
+        crew.add(lambda name=name: wait(name))
+        until(lambda name=name: len(bulkhead._waiting) == name + 1)
+    first.leave()
+    wait("last")
+    crew.join()
+    assert order == [0, 1, 2, 3, 4, "last"]
+
+
 def test_a_bulkhead_goes_when_nobody_loads():
     """Nothing is kept of a backend that nobody uses any more."""
     origin = Store()
