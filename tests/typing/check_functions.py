@@ -188,6 +188,8 @@ def options() -> None:
     cached(key=lambda a, b: (a, b), name="f", version=2, single_flight=False)
     cached(ignore="a", typed=True, policy=Policy.strict(), backend={}, timer=lambda: 0.0)
     cached(ignore=("a", "b"), cache_exceptions={KeyError: 5, ValueError: "1m"}, maxsize=None)
+    cached(ttl=5, stale_if_error={OSError: "1h", ValueError: 0}, retry_after=5, soft_timeout="1s")
+    cached(ttl=5, stale_if_error="1h", hard_timeout=timedelta(seconds=2))
     assert_type(cached(plain, ttl=5)(1), str)
     configure(enabled=False)
     with bypass():
@@ -195,6 +197,7 @@ def options() -> None:
 
     cached(tll=5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     cached(ttl=[5])  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    cached(hard_timeout=[5])  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     cached(5)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     cached(typed="yes")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     cached(policy="strict")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
