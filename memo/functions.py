@@ -248,7 +248,9 @@ class _Bound(functools.partial):  # type: ignore[type-arg]
         if name in _HANDLE:
             return functools.partial(found, self.args[0])
         if isinstance(found, _Proxy):
-            return cast("Any", found).__get__(self.args[0])
+            receiver = self.args[0]
+            of_class = found._self_site.binding == "class"  # noqa: SLF001 - then it is the class
+            return cast("Any", found).__get__(*((None, receiver) if of_class else (receiver,)))
         return found
 
     def set(self, value: Any, /, *args: Any, **kwargs: Any) -> Any:

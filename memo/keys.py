@@ -144,11 +144,12 @@ class Keys:
         """
         parameters = list(signature.parameters.values()) if signature else []
         check_keys(typed=typed, ignore=ignore, key=key)
-        self._ignored = _known(ignore, signature)
+        #: Names of parameters that do not count.
+        self.ignored = _known(ignore, signature)
         self.typed = typed
         self._own = key
         self._known = signature is not None
-        self.direct = key is None and not typed and not self._ignored
+        self.direct = key is None and not typed and not self.ignored
         kinds = inspect.Parameter
         self._positional = [
             (
@@ -160,7 +161,7 @@ class Keys:
             if p.kind in {kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD}
         ]
         self._ignored_places = [
-            place for place, part in enumerate(self._positional) if part[0] in self._ignored
+            place for place, part in enumerate(self._positional) if part[0] in self.ignored
         ]
         self._keyword_only = [
             (p.name, _OMITTED if p.default is p.empty else p.default)
@@ -170,7 +171,7 @@ class Keys:
         self._rest = next((p.name for p in parameters if p.kind is kinds.VAR_POSITIONAL), None)
         self._others = next((p.name for p in parameters if p.kind is kinds.VAR_KEYWORD), None)
         #: Names to ignore among the entries of `**kwargs`.
-        self._ignored_others = self._ignored.difference(p.name for p in parameters)
+        self._ignored_others = self.ignored.difference(p.name for p in parameters)
         required = [p for p in parameters if p.default is p.empty and p.name != self._others]
         #: How many arguments a call has whose tuple is its key for certain; -1: there is none.
         self._exactly = -1
@@ -255,13 +256,13 @@ class Keys:
             value = given.pop(name, default)
             if value is _OMITTED:
                 raise NotAccepted(name)
-            left_out = name in self._ignored or _is_default(value, default, typed=self.typed)
+            left_out = name in self.ignored or _is_default(value, default, typed=self.typed)
             if not left_out:
                 named.append((name, value))
         if given:
             if self._others is None:
                 raise NotAccepted(next(iter(given)))
-            if self._others not in self._ignored:
+            if self._others not in self.ignored:
                 named += [item for item in given.items() if item[0] not in self._ignored_others]
         return self._key(positional, named)
 
@@ -281,7 +282,7 @@ class Keys:
             positional.append(value)
         for place in self._ignored_places:
             positional[place] = None
-        if rest and self._rest not in self._ignored:
+        if rest and self._rest not in self.ignored:
             return positional + list(rest)
         return self._without_defaults(positional)
 

@@ -47,10 +47,12 @@ class _Asked:
 
     def at_hand(self) -> dict[Any, Any]:
         """The values that are hits and no more, as the fast path of a function of one answers."""
+        values: dict[Any, Any] = {}
+        if self.site.by_key:
+            return values
         core = self.site.core if not self.before else self.site.core_of(self.before[0])
         after, kwargs = self.after, self.kwargs
-        values: dict[Any, Any] = {}
-        if core.memory is None or self.site.by_key:
+        if core.memory is None:
             return values
         for one in self.ids:
             args = (one, *after)
@@ -110,17 +112,26 @@ def _split(
     site: Site, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Any, tuple[Any, ...], tuple[Any, ...], dict[str, Any]]:
     """The ids (or the one id) of a call, what comes before and after them, and the keywords."""
-    place = int(site.has_receivers and bool(args) and args[0] in site.receivers)
+    is_method = _is_method(site)
+    place = int(is_method and bool(args) and args[0] in site.receivers)
     if len(args) > place:
         return args[place], args[:place], args[place + 1 :], kwargs
     names = list(inspect.signature(site.function).parameters)
-    if site.has_receivers and not place:
+    if is_method and not place:
         place = 1  # called without its instance; the function says so
     name = names[place] if place < len(names) else None
     if name not in kwargs:
         raise TypeError(f"{site.name}() misses its argument {name or names[0]!r}, the ids")
     rest = dict(kwargs)
     return rest.pop(name), args, (), rest
+
+
+def _is_method(site: Site) -> bool:
+    """Whether a receiver comes before the ids; with `key=` it has no cache of its own."""
+    if not site.by_key:
+        return site.has_receivers
+    method = site.receivers.defined_in_class and not inspect.ismethod(site.function)
+    return site.binding == "class" or (site.binding == "plain" and method)
 
 
 def _mapping(site: Site, found: Any) -> Mapping[Any, Any]:
@@ -432,8 +443,14 @@ def _decorated(one: Any, function: Any, kind: Any, decorate: Callable[[Any], Any
     known = is_mapping and len(values) == 2  # noqa: PLR2004 - of a key and of a value
     one.__annotations__ = {"return": values[1]} if known else {}
     if inspect.ismethod(function):
-        return decorate(types.MethodType(_without_receiver(one), function.__self__))
-    return decorate(one if kind is None else kind(one))
+        single = decorate(types.MethodType(_without_receiver(one), function.__self__))
+    else:
+        single = decorate(one if kind is None else kind(one))
+    site = single._self_site  # noqa: SLF001
+    ids = list(inspect.signature(site.function).parameters)[int(_is_method(site)) :][:1]
+    if site.keys.ignored.intersection(ids):
+        raise ValueError(f"cached.many: takes no ignore={ids[0]!r}: the ids tell values apart")
+    return single
 
 
 def _without_receiver(one: Any) -> Any:

@@ -126,3 +126,44 @@ def test_instances_without_weak_references_keep_their_own(colour: Any) -> None:
     one = Roomy([5, 6])
     assert colour.run(one.items([0, 1])) == {0: 5, 1: 6}
     assert one.items.cache_info().misses == 2
+
+
+def test_key_says_what_tells_instances_apart(colour: Any) -> None:
+    """With `key=` the instance is an argument of the key; the ids are still what comes after it."""
+    loads = []
+
+    class Shelf:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        @colour.many(key=lambda self, one, lang="en": (self.name, one, lang))
+        def titles(self, ids: Any, lang: str = "en") -> Any:
+            loads.append(ids)
+            return {one: f"{self.name}{one}{lang}" for one in ids}
+
+    assert colour.run(Shelf("a").titles([1, 2])) == {1: "a1en", 2: "a2en"}
+    assert colour.run(Shelf("a").titles([2, 3])) == {2: "a2en", 3: "a3en"}
+    assert colour.run(Shelf.titles(Shelf("b"), [1], "de")) == {1: "b1de"}
+    assert colour.run(Shelf("b").titles(ids=[1], lang="de")) == {1: "b1de"}
+    assert colour.run(Shelf("a").titles.one(3)) == "a3en"
+    assert colour.run(Shelf("a").titles.get(1)) == "a1en"
+    assert colour.run(Shelf("a").titles.invalidate(1))
+    assert loads == [[1, 2], [3], [1]]
+
+
+def test_key_of_a_classmethod_is_given_the_class(colour: Any) -> None:
+    """The same above `@classmethod`."""
+
+    class Base:
+        name = "base"
+        titles = cached.many(key=lambda cls, one: (cls.name, one))(
+            classmethod(colour(lambda cls, ids: dict.fromkeys(ids, cls.name)))
+        )
+
+    class Derived(Base):
+        name = "derived"
+
+    assert colour.run(Base.titles([1])) == {1: "base"}
+    assert colour.run(Derived.titles([1])) == {1: "derived"}
+    assert colour.run(Base().titles([1, 2])) == {1: "base", 2: "base"}
+    assert colour.run(Derived.titles.one(1)) == "derived"

@@ -89,6 +89,13 @@ def test_ignore_names_parameters_of_the_function() -> None:
         cached.many(ignore="connection")(lambda ids: {})
 
 
+def test_the_ids_cannot_be_ignored() -> None:
+    """Without them all ids would be one."""
+    with pytest.raises(ValueError, match="ids"):
+        cached.many(ignore="ids")(lambda ids, lang: {})
+    cached.many(ignore=["lang"])(lambda ids, lang: {})
+
+
 def test_an_async_backend_cannot_serve_a_blocking_function() -> None:
     """The colours must fit, and that is found out at decoration."""
 
