@@ -160,7 +160,7 @@ def test_an_interrupt_at_any_point_leaves_nobody_waiting(make, alarm):
     for key in range(ROUNDS):
         interrupt = interrupted(call, key, alarm, rolls.uniform(1e-6, SPAN))
         came += interrupt is not None
-        until(lambda: all(flight.over for flight in list(flights._flights.values())), 2)
+        until(lambda: all(flight.over for flight in list(flights._flights.values())), 4)
     assert came > ROUNDS / 2
     until(lambda: not workers.busy)
 
