@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -16,7 +15,7 @@ from ..serializers import Codec
 from .encoded import BytesBackend
 from .sqlite_file import File, disk_is_full
 from .sqlite_place import Place
-from .sqlite_pool import Pool
+from .sqlite_pool import Execute, Pool
 from .sqlite_table import Item, Table
 from .urls import parts
 
@@ -86,13 +85,16 @@ class Sqlite(BytesBackend):
         place = Place(where)
         self._table = Table(namespace, maxsize, max_bytes, place.disk)
         self._file = File(Pool(place, self._table.prepare))
+        #: What a read needs.
+        self._read, self._note = self._file.read, self._table.uses.note
+        self._select = self._table.sql.read
 
     def read_bytes(self, name: str, deadline: float | None) -> bytes | None:
         """What is stored under `name`, or None."""
-        row = self._file.read(self._table.sql.read, (name,), deadline)
+        row = self._read(self._select, (name,), deadline)
         if row is None:
             return None
-        self._table.uses.note(name)
+        self._note(name)
         data: bytes = row[0]
         return data
 
@@ -238,5 +240,5 @@ def _check(deadline: float | None, more: object) -> None:
         raise TimeoutError("there was no time for all of it")
 
 
-def _all(connection: sqlite3.Connection, sql: str, values: list[str]) -> list[tuple[str, bytes]]:
-    return connection.execute(sql, values).fetchall()
+def _all(execute: Execute, sql: str, values: list[str]) -> list[tuple[str, bytes]]:
+    return execute(sql, values).fetchall()

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from ..errors import CacheError, OperationFailed
 from ..forking import mend_after_fork
 from .sqlite_place import PATIENCE, left
-from .sqlite_pool import Connection, Damaged, Pool, code_of, is_damage
+from .sqlite_pool import Connection, Damaged, Execute, Pool, code_of, is_damage
 
 __all__ = ["File", "disk_is_full"]
 
@@ -57,7 +57,7 @@ class File:
             connection = None
             try:
                 connection = home.pop()
-                row = connection.execute(sql, values).fetchone()
+                row = connection.ask(sql, values).fetchone()
                 home.append(connection)
                 connection = None
             except (IndexError, sqlite3.Error):
@@ -83,7 +83,7 @@ class File:
             writing.release()
 
     def run(self, work: Callable[..., T], deadline: float | None, *args: Any) -> T:
-        """What `work(connection, *args)` gives; tried again while the file is locked.
+        """What `work(execute, *args)` gives; tried again while the file is locked.
 
         Raises:
             TimeoutError: it was locked until `deadline`, or for five seconds where that is None.
@@ -94,7 +94,7 @@ class File:
             try:
                 connection = self.pool.take(deadline)
                 try:
-                    answer = work(connection, *args)
+                    answer = work(connection.ask, *args)
                 except BaseException as error:
                     self._take_back(connection, error)
                     raise
@@ -190,12 +190,12 @@ def _is_locked(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and code_of(error) & 0xFF in _LOCKED
 
 
-def _first(connection: sqlite3.Connection, sql: str, values: tuple[Any, ...]) -> Any:
-    return connection.execute(sql, values).fetchone()
+def _first(execute: Execute, sql: str, values: tuple[Any, ...]) -> Any:
+    return execute(sql, values).fetchone()
 
 
-def _in_transaction(connection: sqlite3.Connection, work: Callable[..., T], *args: Any) -> T:
-    connection.execute("BEGIN IMMEDIATE")
-    answer = work(connection, *args)
-    connection.execute("COMMIT")
+def _in_transaction(execute: Execute, work: Callable[..., T], *args: Any) -> T:
+    execute("BEGIN IMMEDIATE")
+    answer = work(execute, *args)
+    execute("COMMIT")
     return answer

@@ -24,7 +24,10 @@ from urllib.parse import quote
 from ..errors import OperationFailed
 from .sqlite_place import Identity, Place, left
 
-__all__ = ["Connection", "Damaged", "Pool", "code_of", "is_damage"]
+__all__ = ["Connection", "Damaged", "Execute", "Pool", "code_of", "is_damage"]
+
+#: Gives a cursor, which is at its first row; it is good until this is called again.
+Execute = Callable[..., sqlite3.Cursor]
 
 #: Seconds between two looks at whether the path still leads to the file that is open.
 _LOOK: Final = 0.1
@@ -48,10 +51,30 @@ _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class Connection(sqlite3.Connection):
-    """A connection: the file it is on, and the list of idle ones that it goes back to."""
+    """A connection.
 
+    Attributes:
+        ask: `execute` of a cursor that is kept, since to make one takes a while.
+        identity: the file it is on.
+        home: the list of idle connections that it goes back to.
+    """
+
+    ask: Execute
     identity: Identity
     home: list[Connection]
+    _cursor: sqlite3.Cursor | None = None
+
+    def begin(self, identity: Identity, home: list[Connection]) -> None:
+        """Be of use, now that the file is open and found to be well."""
+        self._cursor = self.cursor()
+        self.ask = self._cursor.execute
+        self.identity, self.home = identity, home
+
+    def close(self) -> None:
+        """Close it, and the cursor first: SQLite keeps a file open as long as a statement is."""
+        if self._cursor is not None:
+            self._cursor.close()
+        super().close()
 
     def __del__(self) -> None:
         # One that an interrupt took out of our hands is closed, without a ResourceWarning.
@@ -208,7 +231,7 @@ class Pool:
             self._prepare(connection)
             if self.place.file() == found:
                 self._wal = self._wal or self.place.log()
-                connection.identity, connection.home = found, self.home
+                connection.begin(found, self.home)
                 return connection
         except BaseException as error:
             if connection is not None:

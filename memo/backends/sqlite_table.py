@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from ..errors import Full
 from .sqlite_place import Disk
+from .sqlite_pool import Execute
 from .sqlite_schema import damage, prepare, suffix
 from .sqlite_statements import Statements
 from .sqlite_uses import Uses
@@ -53,14 +54,13 @@ Item = tuple[str, bytes, float | None]
 #: of the name that was asked for: row, size, and when it is due.
 _State = tuple[int, int, int, int, int, int | None, Any, float | None]
 
-_Execute = Callable[..., sqlite3.Cursor]
 _Victims = list[tuple[str, int]]
 
 
 class Table:
     """The entries of one namespace.
 
-    Its methods take a connection in a transaction that writes. `now` is Unix time.
+    Its methods take what executes SQL in a transaction that writes. `now` is Unix time.
 
     Args:
         namespace: whose they are.
@@ -79,12 +79,11 @@ class Table:
     ) -> None:
         self.uses = Uses()
         self._disk = disk
-        #: Bytes that there may be as long as the disk is low; how many may be written before it is
-        #: looked at again.
-        self._ceiling = math.inf
-        self._unwatched = 0
         self._entries_bound = math.inf if maxsize is None else maxsize
-        self._bytes_bound = math.inf if max_bytes is None else max_bytes
+        #: Bytes that there may be, and as long as the disk is low; and bytes that are written
+        #: before it is looked at again.
+        self._bytes_bound = self._bytes_now = math.inf if max_bytes is None else max_bytes
+        self._unwatched = 0
         #: Where the next sample begins.
         self._hand = ""
         #: Entries stored since this process last put things in order.
@@ -97,103 +96,97 @@ class Table:
         """Set up a new connection, which is in no transaction; see `sqlite_schema.prepare`."""
         prepare(connection, self._own, self._disk())
 
-    def put_many(self, connection: sqlite3.Connection, items: Iterable[Item], now: float) -> int:
+    def put_many(self, execute: Execute, items: Iterable[Item], now: float) -> int:
         """Store `items`; gives how many entries were evicted for them.
 
         None of them may be larger than all may be together.
         """
-        return sum(self.put(connection, *item, now) for item in items)
+        return sum(self.put(execute, *item, now) for item in items)
 
-    def put(
-        self,
-        connection: sqlite3.Connection,
-        name: str,
-        data: bytes,
-        until: float | None,
-        now: float,
-    ) -> int:
+    def put(self, execute: Execute, name: str, data: bytes, until: float | None, now: float) -> int:
         """Store one entry; gives how many were evicted for it.
 
         Raises:
             Full: the disk is low, and there is nothing to give way.
         """
-        execute = connection.execute
+        sql = self.sql
         last, entries, total, indexed, spare, row, held, due = self._look(execute, name)
         size = len(name) + len(data)
-        evicted = 0
         used = int(now * 1000)
+        evicted = 0
         self.uses.settle(used - 1)  # all that was before this
-        self._count(execute, size, total)
+        self._puts += 1
+        self._unwatched -= size
+        if self._unwatched <= 0 or self._puts >= _TIDY:
+            self._watch_disk(execute, total)
         if row is not None and self._has_room(entries - 1, total - held, size):
             if until is not None and (due is None or until < due):
                 if row <= indexed:
-                    execute(self.sql.unindex_row, (due, row))
-                    execute(self.sql.index_row, (until, row))
+                    execute(sql.unindex_row, (due, row))
+                    execute(sql.index_row, (until, row))
                 due = until
-            execute(self.sql.replace, (size, until, due, data, row))
+            execute(sql.replace, (size, until, due, data, row))
             if size != held:
-                execute(self.sql.set_totals, (entries, total - held + size, last))
+                execute(sql.set_totals, (entries, total - held + size, last))
             self.uses.note(name)
         else:
             if row is not None or not self._has_room(entries, total, size):
                 self._drop(execute, [] if row is None else [(name, row)])
                 evicted = self._make_room(execute, size, now)
                 last, entries, total, indexed, spare, *_ = self._look(execute, None)
-            last += not spare
+            if not spare:
+                last += 1
             totals = (last, entries + 1, total + size, min(indexed, last - 1))
-            execute(self.sql.append, (*totals, size, until, until, name, data))
-            execute(self.sql.set_name, (name, last, used))
+            execute(sql.append, (*totals, size, until, until, name, data))
+            execute(sql.set_name, (name, last, used))
         if self._puts >= _TIDY or last - indexed >= _TIDY:
             self._tidy(execute, now)
         return evicted
 
-    def drop(self, connection: sqlite3.Connection, name: str) -> bool:
+    def drop(self, execute: Execute, name: str) -> bool:
         """Drop `name`; whether it was there."""
-        row = self._look(connection.execute, name)[5]
-        return row is not None and self._drop(connection.execute, [(name, row)]) > 0
+        row = self._look(execute, name)[5]
+        return row is not None and self._drop(execute, [(name, row)]) > 0
 
     def drop_some(
-        self, connection: sqlite3.Connection, after: str, before: str, newest: int, n: int
+        self, execute: Execute, after: str, before: str, newest: int, n: int
     ) -> str | None:
         """Drop `n` names between these two, in their order, from the rows up to `newest`.
 
         Gives the last of them, or None where there are no more.
         """
         between = (after, before, newest, n)
-        victims = connection.execute(self.sql.between, between).fetchall()
-        self._drop(connection.execute, victims)
+        victims = execute(self.sql.between, between).fetchall()
+        self._drop(execute, victims)
         return victims[-1][0] if len(victims) == n else None
 
-    def newest(self, connection: sqlite3.Connection) -> int:
+    def newest(self, execute: Execute) -> int:
         """The last row."""
-        return self._look(connection.execute, None)[0]
+        return self._look(execute, None)[0]
 
-    def clear(self, connection: sqlite3.Connection) -> None:
+    def clear(self, execute: Execute) -> None:
         """Drop everything. SQLite frees the pages of whole tables without a look at the rows."""
         for statement in self.sql.clear.split(";"):
-            connection.execute(statement)
+            execute(statement)
 
-    def evict(self, connection: sqlite3.Connection, n: int, now: float) -> int:
+    def evict(self, execute: Execute, n: int, now: float) -> int:
         """Drop up to `n` entries, expired ones first; gives how many."""
-        execute = connection.execute
         self._index(execute)
         dropped = self._drop(execute, self._expired(execute, now, n))
         return dropped + self._drop(execute, self._coldest(execute, n - dropped, now))
 
-    def _count(self, execute: _Execute, size: int, total: int) -> None:
-        """Count an entry that is stored, and look at the disk now and then."""
-        self._puts += 1
-        self._unwatched -= size
-        if self._unwatched <= 0 or self._puts >= _TIDY:
-            disk = self._disk()
-            self._unwatched = disk.reserve // 8
-            self._ceiling = math.inf
-            if disk.is_low:
-                self._ceiling = total + execute(self.sql.free).fetchone()[0]
+    def _watch_disk(self, execute: Execute, total: int) -> None:
+        """Where little room is left on the disk, do with the room that the file has."""
+        disk = self._disk()
+        self._unwatched = disk.reserve // 8
+        self._bytes_now = self._bytes_bound
+        if disk.is_low:
+            room = total + execute(self.sql.free).fetchone()[0]
+            self._bytes_now = min(room, self._bytes_bound)
 
     # All of these leave the totals right.
 
-    def _drop(self, execute: _Execute, victims: _Victims) -> int:
+    def _drop(self, execute: Execute, victims: _Victims) -> int:
         if victims:
             last, entries, total, indexed, *_ = self._look(execute, None)
             for name, row in victims:
@@ -203,10 +196,9 @@ class Table:
         return len(victims)
 
     def _has_room(self, entries: int, total: int, size: int) -> bool:
-        bound = min(self._bytes_bound, self._ceiling)
-        return entries < self._entries_bound and total + size <= bound
+        return entries < self._entries_bound and total + size <= self._bytes_now
 
-    def _make_room(self, execute: _Execute, size: int, now: float) -> int:
+    def _make_room(self, execute: Execute, size: int, now: float) -> int:
         """Drop what must go for one more entry; gives how many."""
         self._index(execute)
         evicted = 0
@@ -222,7 +214,7 @@ class Table:
                 raise damage("the totals are wrong")
             evicted += self._drop(execute, victims)
 
-    def _tidy(self, execute: _Execute, now: float) -> None:
+    def _tidy(self, execute: Execute, now: float) -> None:
         self._puts = 0
         self._index(execute)
         self._drop(execute, self._expired(execute, now - _LINGER, _RECLAIMED))
@@ -231,7 +223,7 @@ class Table:
 
     # Rows.
 
-    def _look(self, execute: _Execute, name: str | None) -> _State:
+    def _look(self, execute: Execute, name: str | None) -> _State:
         state: _State | None = execute(self.sql.state, (name,)).fetchone()
         if state is None:
             raise damage("the row with the totals is missing")
@@ -239,7 +231,7 @@ class Table:
             raise damage("an entry is missing")
         return state
 
-    def _taken_out(self, execute: _Execute, row: int, last: int, indexed: int) -> int:
+    def _taken_out(self, execute: Execute, row: int, last: int, indexed: int) -> int:
         """Take a row out of `data` and `expiries`; gives its size."""
         found = execute(self.sql.row, (row,)).fetchone()
         if found is None:
@@ -250,14 +242,14 @@ class Table:
         execute(self.sql.empty_row if row == last else self.sql.drop_row, (row,))
         return int(size)
 
-    def _index(self, execute: _Execute) -> None:
+    def _index(self, execute: Execute) -> None:
         """Bring `expiries` up to date."""
         last, _, _, indexed, *_ = self._look(execute, None)
         if indexed < last:
             execute(self.sql.index_rows, (indexed,))
             execute(self.sql.set_indexed, (last,))
 
-    def _expired(self, execute: _Execute, at: float, n: int) -> _Victims:
+    def _expired(self, execute: Execute, at: float, n: int) -> _Victims:
         """Up to `n` entries that are of no use from `at` on, the longest expired first.
 
         Entries that were replaced, and expire later, get their new places in `expiries` on the
@@ -279,7 +271,7 @@ class Table:
                 break
         return victims[:n]
 
-    def _coldest(self, execute: _Execute, n: int, now: float) -> _Victims:
+    def _coldest(self, execute: Execute, n: int, now: float) -> _Victims:
         """Of the next sample, the `n` entries whose last use is longest ago."""
         if n <= 0:
             return []

@@ -117,7 +117,7 @@ def test_who_waits_for_long_waits_on(backend, monkeypatch):
     """However often a locked file was tried, there is another try until the deadline."""
     tried = []
 
-    def locked_often(connection):
+    def locked_often(execute):
         tried.append(None)
         if len(tried) < 3000:
             error = sqlite3.OperationalError("database is locked")

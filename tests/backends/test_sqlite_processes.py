@@ -172,10 +172,10 @@ def test_a_fork_waits_for_what_is_in_the_middle(backend, path):
     backend.write_bytes("memo:s:1", b"data", entry(), None)
     inside, go_on = threading.Event(), threading.Event()
 
-    def slow(connection):
+    def slow(execute):
         inside.set()
         assert go_on.wait(60)
-        return connection.execute("SELECT 1").fetchone()
+        return execute("SELECT 1").fetchone()
 
     crew = Crew([lambda: backend._file.run(slow, None)])
     assert inside.wait(60)
@@ -193,7 +193,7 @@ def test_a_child_that_inherits_a_connection_all_the_same_leaves_it_alone(
     backend.write_bytes("memo:s:1", b"data", entry(), None)
     inside, go_on = threading.Event(), threading.Event()
 
-    def slow(connection):
+    def slow(execute):
         inside.set()
         assert go_on.wait(60)
 
@@ -223,6 +223,11 @@ def test_a_decorated_function_works_in_a_child(backend):
 # Nothing is left behind.
 
 
+linux = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="what is open cannot be listed"
+)
+
+
 def open_files():
     """What this process has open."""
     found = set()
@@ -232,7 +237,23 @@ def open_files():
     return found
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="what is open cannot be listed")
+@linux
+def test_a_closed_backend_has_nothing_open(backend, path):
+    """`close` lets go of the file at once, whatever was read and written last."""
+    for operation in (
+        lambda: backend.write_bytes("memo:s:1", b"data", entry(), None),
+        lambda: backend.read_bytes("memo:s:1", None),
+        lambda: backend.read_bytes("memo:s:2", None),
+        lambda: backend.read_many_bytes(["memo:s:1"], None),
+        lambda: backend.evict(1),
+    ):
+        operation()
+        assert str(path) in open_files()
+        backend.close()
+        assert [name for name in open_files() if name.startswith(str(path))] == []
+
+
+@linux
 def test_connections_that_are_forgotten_are_closed_in_silence(path):
     """A backend that is dropped without `close` leaves no open file and no warning."""
 
@@ -252,9 +273,8 @@ def test_an_interrupt_leaves_the_backend_as_good_as_before(backend, path):
     """KeyboardInterrupt in the middle of a write undoes it, and the next one works."""
     backend.write_bytes("memo:s:1", b"data", entry(), None)
 
-    def interrupted(connection):
-        connection.execute("PRAGMA user_version").fetchone()
-        backend._table.put(connection, "memo:s:2", b"half", None, time.time())
+    def interrupted(execute):
+        backend._table.put(execute, "memo:s:2", b"half", None, time.time())
         raise KeyboardInterrupt
 
     for _ in range(3):
