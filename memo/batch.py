@@ -420,7 +420,8 @@ class AsyncBatch(_Batch):
 
     def _leads(self, key: Any, flight: AsyncFlight) -> AsyncFlight:
         flight.led = self._caller_waits
-        flight.task = self  # type: ignore[assignment]  # what is cancelled when nobody waits
+        itself: Any = self
+        flight.task = itself  # what is cancelled when nobody waits
         self._led[key] = flight
         return flight
 
@@ -495,8 +496,7 @@ def refresh_many_behind(core: Any, keys: list[Any], load: Callable[[list[Any]], 
         return
     context = contextvars.copy_context()
     land = functools.partial(_land, core, flights)
-    work = functools.partial(context.run, _refresh, core, flights, load)
-    if not background.submit(Job(core, work, land)):
+    if not background.submit(Job(core, lambda: context.run(_refresh, core, flights, load), land)):
         land()
         core.fault("refreshing in the background", RuntimeError("too many refreshes wait"))
 
