@@ -91,8 +91,7 @@ class AwaitingGuard(Bounded):
         except BaseException:
             self._let_go(owed)
             raise
-        if owed is not None:
-            self.recovery.landed(owed)
+        self._landed(owed)
         return counted(evicted)
 
     async def delete(self, key: Any, budget: Budget | None = None) -> bool:
@@ -112,8 +111,7 @@ class AwaitingGuard(Bounded):
         except BaseException:
             self._let_go(owed)
             raise
-        if owed is not None:
-            self.recovery.landed(owed)
+        self._landed(owed)
         return bool(done) or had
 
     async def clear(self, budget: Budget | None = None) -> bool:
@@ -127,8 +125,7 @@ class AwaitingGuard(Bounded):
         except BaseException:
             self._let_go(owed)
             raise
-        if owed is not None:
-            self.recovery.landed(owed)
+        self._landed(owed)
         return True
 
     async def evict(self, n: int, budget: Budget | None = None) -> int:
@@ -168,7 +165,7 @@ class AwaitingGuard(Bounded):
                 self._let_go(one)
             raise
         for one in owed.values():
-            self.recovery.landed(one)
+            self._landed(one)
         answers[next(iter(direct))] = counted(evicted)
         return answers
 

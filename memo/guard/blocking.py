@@ -73,8 +73,7 @@ class BlockingGuard(Bounded):
         except BaseException:
             self._let_go(owed)
             raise
-        if owed is not None:
-            self.recovery.landed(owed)
+        self._landed(owed)
         return counted(evicted)
 
     def delete(self, key: Any, budget: Budget | None = None) -> bool:
@@ -94,8 +93,7 @@ class BlockingGuard(Bounded):
         except BaseException:
             self._let_go(owed)
             raise
-        if owed is not None:
-            self.recovery.landed(owed)
+        self._landed(owed)
         return bool(done) or had
 
     def clear(self, budget: Budget | None = None) -> bool:
@@ -109,8 +107,7 @@ class BlockingGuard(Bounded):
         except BaseException:
             self._let_go(owed)
             raise
-        if owed is not None:
-            self.recovery.landed(owed)
+        self._landed(owed)
         return True
 
     def evict(self, n: int, budget: Budget | None = None) -> int:
@@ -148,7 +145,7 @@ class BlockingGuard(Bounded):
                 self._let_go(one)
             raise
         for one in owed.values():
-            self.recovery.landed(one)
+            self._landed(one)
         answers[next(iter(direct))] = counted(evicted)
         return answers
 

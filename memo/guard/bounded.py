@@ -223,6 +223,13 @@ class Bounded(Guarded):
         if self.recovery.active:
             self.origin.replays.wake()
 
+    def _landed(self, owed: Owed | None) -> None:
+        """A write or drop has reached the backend."""
+        if owed is not None:
+            self.recovery.landed(owed)
+            if owed.again:
+                self.origin.replays.wake(at_once=True)
+
     def _let_go(self, owed: Owed | None) -> None:
         """An operation was interrupted: nobody knows whether it was done, so it stays owed."""
         if owed is not None:

@@ -69,6 +69,8 @@ class _Colour:
         #: The moment before which a success elsewhere is no reason to try.
         self._not_before = 0.0
         self._under_way = False
+        #: Whether it was to begin at once while it was under way.
+        self._again = False
         self._timer: Any = None
 
     def wake(self, *, succeeded: bool = False, at_once: bool = False) -> None:
@@ -77,6 +79,7 @@ class _Colour:
             return
         with self._lock.lock:
             if self._under_way:
+                self._again = self._again or at_once
                 return
             now = time.monotonic()
             if not (at_once or (succeeded and now >= self._not_before)):
@@ -108,13 +111,14 @@ class _Colour:
             self.recovery.put_back(owed)
         with self._lock.lock:
             self._under_way = False
+            again, self._again = self._again, False
             self._not_before = 0.0
             if failed:
                 self._not_before = time.monotonic() + self._pause
                 self._pause = min(2 * self._pause, _LONGEST)
             else:
                 self._pause = _SHORTEST
-        self._wake_all(succeeded=not failed)
+        self._wake_all(succeeded=not failed, at_once=again)
 
 
 class _InThreads(_Colour):
