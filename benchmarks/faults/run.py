@@ -4,8 +4,8 @@
     python benchmarks/faults/run.py --publish     # and into docs/when-the-server-dies.md
     python benchmarks/faults/run.py --only kill,stop
 
-Each peer runs in a process of its own (worker.py), on a Valkey of its own, which is killed, stopped,
-slowed down or restarted meanwhile. Needs the extra `bench`.
+Each peer runs in a process of its own (worker.py), on a Valkey of its own, which is killed,
+stopped, slowed down or restarted meanwhile. Needs the extra `bench`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT / "tests")]
 
-from servers.proxy import Proxy
-from servers.valkey import Valkey
-from worker import PEERS
+from servers.proxy import Proxy  # noqa: E402
+from servers.valkey import Valkey  # noqa: E402
+from worker import PEERS  # noqa: E402
 
 PAGE = ROOT / "docs" / "when-the-server-dies.md"
 PICTURES = ROOT / "docs" / "degradation"
@@ -165,11 +165,11 @@ def _told(errors: dict[str, int]) -> str:
 def report(results: dict[str, Any], pictures: str) -> str:
     """The results as Markdown."""
     about = results["machine"]
-    lines = [
+    measured_on = (
         f"Measured on {about['date']}: {about['cpu']} cores, {about['system']}, {about['python']}; "
-        f"{about['versions']}.",
-        "",
-    ]
+        f"{about['versions']}."
+    )
+    lines = [measured_on, ""]
     for fault, by_peer in results["faults"].items():
         lines += [f"### {TITLES[fault][:1].upper()}{TITLES[fault][1:]}", ""]
         lines += [f"![latency added under {fault}]({pictures}{fault}.svg)", ""]
