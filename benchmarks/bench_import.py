@@ -49,12 +49,8 @@ def _of(module: str, before: str = "") -> Any:
 
 
 PEERS = [
-    Peer(
-        "memo beyond its dependencies",
-        None,
-        _of("memo", "import wrapt, cachetools"),
-    ),
     Peer("memo", "memo-cache", _of("memo")),
+    Peer("memo beyond its dependencies", None, _of("memo", "import wrapt, cachetools")),
     Peer("functools", None, _of("functools")),
     Peer("asyncio", None, _of("asyncio")),
     Peer("wrapt", "wrapt", _of("wrapt")),
@@ -64,6 +60,8 @@ PEERS = [
     Peer("async-lru", "async-lru", _of("async_lru")),
     Peer("aiocache", "aiocache", _of("aiocache")),
     Peer("cashews", "cashews", _of("cashews")),
+    Peer("dogpile.cache", "dogpile.cache", _of("dogpile.cache")),
+    Peer("diskcache", "diskcache", _of("diskcache")),
 ]
 
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from peers import MEMO, METHODS, Peer, class_of, names
 
-COUNT = 100_000
+COUNT = 10_000
 
 
 @pytest.mark.parametrize(**names(METHODS))
 def test_short_lived(measure: Any, benchmark: Any, quick: bool, peer: Peer) -> None:
     """Each instance answers one call from the function and one from its cache, and is dropped."""
     kind = class_of(peer)
-    count = 1_000 if quick else COUNT
+    count = 500 if quick else COUNT
     alive: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def come_and_go() -> None:
@@ -27,7 +27,7 @@ def test_short_lived(measure: Any, benchmark: Any, quick: bool, peer: Peer) -> N
             if n % 100 == 0:
                 alive.add(instance)
 
-    measure("short-lived instances, by instance", peer, come_and_go, calls=count, rounds=1)
+    measure("short-lived instances, by instance", peer, come_and_go, calls=count, rounds=3)
     gc.collect()
     benchmark.extra_info["alive"] = f"{len(alive)} of {len(range(0, count, 100))} looked at"
     assert peer is not MEMO or not alive

@@ -1,4 +1,4 @@
-"""What codecs cost, beside the bare libraries: `python benchmarks/codecs.py`.
+"""What codecs cost, beside the bare libraries: `python benchmarks/codecs.py [--json FILE]`.
 
 An entry is written and read by each codec, and the same value by msgspec, json and pickle alone,
 which check nothing. They take turns, many times over, and the best round of each is shown: in
@@ -8,6 +8,7 @@ least that something must do which notices damage.
 
 from __future__ import annotations
 
+import argparse
 import json
 import pickle
 import timeit
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -120,20 +122,35 @@ def best_of(statements: dict[str, Callable[[], Any]]) -> dict[str, float]:
     return best
 
 
-def main() -> None:
-    """Print a table for each value."""
+def measured() -> list[dict[str, Any]]:
+    """A row for each value and each way, with times in microseconds; printed while measuring."""
+    rows = []
     for title, value, annotation in VALUES:
         found = ways(value, annotation)
         writing = best_of({name: work[0] for name, work in found.items()})
         reading = best_of({name: work[1] for name, work in found.items()})
         print(f"\n{title:<36}{'decode':>10}{'ratio':>8}{'encode':>10}{'ratio':>8}{'bytes':>8}")
         for name, work in found.items():
-            least = "msgspec and a hash"
-            cells = "".join(
-                f"{times[name] * 1e6:9.2f} {times[name] / times[least]:7.2f} "
-                for times in (reading, writing)
+            row: dict[str, Any] = {"value": title, "codec": name, "bytes": work[2]}
+            for what, times in (("decode", reading), ("encode", writing)):
+                row[what] = times[name] * 1e6
+                row[f"{what} ratio"] = times[name] / times["msgspec and a hash"]
+            rows.append(row)
+            print(
+                f"  {name:<34}{row['decode']:9.2f} {row['decode ratio']:7.2f} "
+                f"{row['encode']:9.2f} {row['encode ratio']:7.2f} {work[2]:7d}"
             )
-            print(f"  {name:<34}{cells}{work[2]:7d}")
+    return rows
+
+
+def main() -> None:
+    """Measure, print, and write what was asked for."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    options = parser.parse_args()
+    rows = measured()
+    if options.json:
+        options.json.write_text(json.dumps(rows))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["burst", "burst_async", "one", "one_async", "two", "two_async"]
+__all__ = ["burst", "burst_async"]
+__all__ += ["five", "five_async", "one", "one_async", "two", "two_async"]
 
 
 def one(a: Any) -> Any:
@@ -24,6 +25,16 @@ def two(a: Any, b: Any) -> Any:
 
 
 async def two_async(a: Any, b: Any) -> Any:
+    """The same, to be awaited."""
+    return a
+
+
+def five(a: Any, b: Any, c: Any, d: Any, e: Any) -> Any:
+    """One with five parameters."""
+    return a
+
+
+async def five_async(a: Any, b: Any, c: Any, d: Any, e: Any) -> Any:
     """The same, to be awaited."""
     return a
 
