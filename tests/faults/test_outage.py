@@ -14,7 +14,7 @@ from memo import AsyncCache, Breaker, Cache, Policy
 from memo.backends import Redis
 
 #: Steps of one random story, and how many there are; each seed is another story.
-STEPS = 40
+STEPS = 20
 STORIES = 2
 
 POLICY = Policy(timeout=0.2, breaker=Breaker(failures=5, probe_every=0.05))

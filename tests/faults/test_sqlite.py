@@ -45,6 +45,17 @@ def test_a_file_that_is_locked(store, path, callers, policy):
     phase.sound()
 
 
+def test_a_file_that_is_locked_before_anything_is_stored(store, path, callers, policy):
+    """Writes wait for their time at most, and hits come when the file is free."""
+    store.clear()  # which makes the file
+    with callers(store, policy=policy) as crowd:
+        with crowd.during() as phase, locked(path):
+            crowd.more(2)
+        crowd.recover()
+    phase.sound()
+    assert any(heard.operation == "write" for heard in phase.tried)
+
+
 @pytest.mark.parametrize("harm", ["unlink", "garbage", "truncate"])
 def test_a_file_that_is_removed_or_damaged(store, path, callers, harm):
     """No wrong value and no error; a new file is begun, and hits come back."""
