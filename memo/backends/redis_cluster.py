@@ -97,7 +97,9 @@ class Cluster(Servers):
                 some = [requests[number] for number in numbers]
                 if asking:
                     some = [one for request in some for one in (ASKING, request)]
-                exchange = taken.enter_context(Exchange(self._idle_of(node), some))
+                exchange = Exchange(self._idle_of(node), some)
+                taken.callback(exchange.close)
+                exchange.send()
                 sent.append((exchange, numbers, 2 if asking else 1))
             return {
                 number: reply

@@ -75,6 +75,7 @@ class Loops(Generic[_H]):
         finally:
             self._by_loop.pop(loop, None)
             await here.close()
+            await asyncio.sleep(0)  # the loop closes what was dropped in its next turn
 
     async def close(self) -> None:
         """Close what there is in the running loop, and let go of what loops that are closed left.
@@ -127,9 +128,16 @@ class _Tidy(_Base):
         try:
             await super().connect_check_health(*args, **options)
         except BaseException:
-            await self.disconnect(nowait=True)
+            await self.drop()
             raise
         self._poll = _poller(self._socket())
+
+    async def drop(self) -> None:
+        """Close the connection now, without a word to the server, and without waiting for one."""
+        transport = None if self._writer is None else self._writer.transport
+        await self.disconnect(nowait=True)
+        if transport is not None:
+            transport.abort()  # TLS would wait for the server to say goodbye
 
     def abandon(self) -> None:
         """Close the connection though its loop is closed, which asyncio does not provide for."""

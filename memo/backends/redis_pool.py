@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any
 
 from redis import exceptions
 
-from .redis_commands import Request
+from .redis_commands import Request, packed
 from .redis_deadlines import left
 
 __all__ = ["Exchange", "Idle", "Permits"]
@@ -109,30 +109,21 @@ def _quiet(connection: Any) -> bool:
 class Exchange:
     """Requests sent over a connection, whose replies are received before anybody else has it.
 
-    A connection is closed unless all replies were read.
+    The connection is closed unless all replies were read: whatever goes wrong, `close` is to be
+    called, and does nothing after a `receive` that went well.
     """
+
+    __slots__ = ("_connection", "_idle", "_requests")
 
     def __init__(self, idle: Idle, requests: Sequence[Request]) -> None:
         self._idle = idle
         self._requests = requests
         self._connection: Any = None
 
-    def __enter__(self) -> Self:
+    def send(self) -> None:
+        """Take a connection, and send the requests."""
         self._connection = connection = self._idle.take()
-        try:
-            if len(self._requests) == 1:
-                packed = connection.pack_command(*self._requests[0].words)
-            else:
-                packed = connection.pack_commands([words for _, words in self._requests])
-            connection.send_packed_command(packed, check_health=False)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._connection is not None:
-            self._connection.disconnect()
+        connection.send_packed_command(packed(self._requests), check_health=False)
 
     def receive(self) -> list[Any]:
         """The replies; each may be an error of the server's."""
@@ -146,3 +137,8 @@ class Exchange:
         connection, self._connection = self._connection, None
         self._idle.give(connection)
         return replies
+
+    def close(self) -> None:
+        """Close the connection on which something may be under way."""
+        if self._connection is not None:
+            self._connection.disconnect()

@@ -86,8 +86,13 @@ class Servers:
 
     def ask(self, requests: Sequence[Request]) -> list[Any]:
         """The replies to `requests`; each may be an error of the server's."""
-        with Exchange(self._idle, requests) as exchange:
+        exchange = Exchange(self._idle, requests)
+        try:
+            exchange.send()
             return exchange.receive()
+        except BaseException:
+            exchange.close()
+            raise
 
     def nodes(self) -> Sequence[Any]:
         """The servers that share the keys."""

@@ -21,7 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from ..errors import twin
-from .redis_commands import Operation, Request, get, get_many
+from .redis_commands import Operation, Request, get, get_many, packed
 from .redis_loops import Loops, connection_class
 from .redis_servers import UNCERTAIN
 from .redis_settings import Settings
@@ -78,7 +78,7 @@ class AsyncServers:
         """What comes of `operation`."""
         await self._others.acquire()
         future: asyncio.Future[_T] = self._loop.create_future()
-        self._start(self._drive(operation)).add_done_callback(functools.partial(self._end, future))
+        self._start(self._drive(operation), functools.partial(self._end, future))
         return await future
 
     async def close(self) -> None:
@@ -102,12 +102,13 @@ class AsyncServers:
 
     # What runs in tasks.
 
-    def _start(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+    def _start(
+        self, work: Coroutine[Any, Any, _T], ended: Callable[[asyncio.Task[_T]], None]
+    ) -> None:
         # In a context of its own: what is done here is not done for one caller alone.
         task = self._loop.create_task(work, context=contextvars.Context())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        task.add_done_callback(ended)
 
     async def _read_all(self) -> None:
         self._reader_comes = False
@@ -138,9 +139,10 @@ class AsyncServers:
     def _send_reader(self) -> None:
         self._reader_comes = True
         self._readers += 1
-        self._start(self._read_all()).add_done_callback(self._reader_ended)
+        self._start(self._read_all(), self._reader_ended)
 
     def _reader_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
         self._readers -= 1
         if task.cancelled():  # since the loop ends; perhaps before it had begun
             self._reader_comes = False
@@ -148,6 +150,7 @@ class AsyncServers:
                 self._send_reader()
 
     def _end(self, future: asyncio.Future[_T], task: asyncio.Task[_T]) -> None:
+        self._tasks.discard(task)
         self._others.release()
         error = _ended() if task.cancelled() else task.exception()
         if future.done():
@@ -180,11 +183,7 @@ class AsyncServers:
         connection = await self._take(idle, make)
         replies: list[Any] = []
         try:
-            if len(requests) == 1:
-                packed = connection.pack_command(*requests[0].words)
-            else:
-                packed = connection.pack_commands([words for _, words in requests])
-            await connection.send_packed_command(packed, check_health=False)
+            await connection.send_packed_command(packed(requests), check_health=False)
             for _ in requests:
                 try:
                     replies.append(await connection.read_response(disable_decoding=True))
@@ -220,7 +219,7 @@ class AsyncServers:
 
     async def _discard(self, connection: Any) -> None:
         self._connections.discard(connection)
-        await connection.disconnect(nowait=True)
+        await connection.drop()
 
     # What differs in a cluster.
 
