@@ -1,7 +1,7 @@
 """When and where what is owed is carried out: behind the callers, one batch after the other.
 
 It is tried when an operation has succeeded, at once when a breaker has closed, and otherwise by
-itself after a pause, which doubles as long as it fails. Operations of blocking backends run in
+itself after a pause. Operations of blocking backends run in
 a thread of their own, those of async ones in a task of a running loop.
 """
 
@@ -24,9 +24,9 @@ __all__ = ["Replays"]
 
 #: How many operations are carried out before others have their turn.
 _BATCH: Final = 100
-#: The shortest and the longest pause between two attempts, in seconds.
-_SHORTEST: Final = 1.0
-_LONGEST: Final = 30.0
+#: Seconds between two attempts. They are as far apart as a breaker's probes: a read of what is owed
+#: asks no backend, so that nobody else may find out that it is back.
+_PAUSE: Final = 1.0
 
 
 class Replays:
@@ -64,8 +64,6 @@ class _Colour:
 
     def after_fork_in_child(self) -> None:
         """Nothing is under way in a new process."""
-        #: Seconds to the next attempt, after one that failed.
-        self._pause = _SHORTEST
         #: The moment before which a success elsewhere is no reason to try.
         self._not_before = 0.0
         self._under_way = False
@@ -84,7 +82,7 @@ class _Colour:
             now = time.monotonic()
             if not (at_once or (succeeded and now >= self._not_before)):
                 if self._timer is None:
-                    self._timer = self._after(max(self._pause, self._not_before - now))
+                    self._timer = self._after(max(_PAUSE, self._not_before - now))
                 return
             if self._timer is not None:
                 self._timer.cancel()
@@ -114,10 +112,7 @@ class _Colour:
             again, self._again = self._again, False
             self._not_before = 0.0
             if failed:
-                self._not_before = time.monotonic() + self._pause
-                self._pause = min(2 * self._pause, _LONGEST)
-            else:
-                self._pause = _SHORTEST
+                self._not_before = time.monotonic() + _PAUSE
         self._wake_all(succeeded=not failed, at_once=again)
 
 

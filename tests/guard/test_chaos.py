@@ -20,7 +20,7 @@ KEYS = "abcdef"
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """What is owed is tried again after a short pause."""
-    monkeypatch.setattr(memo.guard.replays, "_SHORTEST", 0.001)
+    monkeypatch.setattr(memo.guard.replays, "_PAUSE", 0.001)
 
 
 def chaotic(kind, draw):

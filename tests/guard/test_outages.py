@@ -250,7 +250,7 @@ async def _tried(outage, times):
 @colours
 def test_what_fails_again_is_kept(colour, outage, monkeypatch):
     """A replay that fails leaves all as it was, and is not tried at each success elsewhere."""
-    monkeypatch.setattr(memo.guard.replays, "_SHORTEST", 60.0)
+    monkeypatch.setattr(memo.guard.replays, "_PAUSE", 60.0)
     o = outage(colour, breaker=None)
     o.set("k", "old")
     o.store.down("delete")
@@ -518,7 +518,7 @@ def test_threads_that_write_and_drop_through_an_outage(kind):
 @pytest.fixture
 def impatient(monkeypatch):
     """What is owed is tried again after a short pause."""
-    monkeypatch.setattr(memo.guard.replays, "_SHORTEST", 0.01)
+    monkeypatch.setattr(memo.guard.replays, "_PAUSE", 0.01)
 
 
 def test_replays_need_no_caller(impatient):

@@ -160,23 +160,28 @@ class Proxy:
         self.fault = fault
         self.changed.set()
         self.changed = asyncio.Event()
+        if fault.kind == "refuse":
+            await self._deaf()
         if fault.kind in {"reset", "refuse"}:
             for link in list(self.links):
                 link.close(reset=fault.kind == "reset")
-        if fault.kind == "refuse":
-            self._deaf()
-        elif self._server is None:
+        if fault.kind != "refuse" and self._server is None:
             self._server = await self._loop.create_server(
                 lambda: _Client(self), self.host, self.port, backlog=1024
             )
 
-    def _deaf(self) -> None:
+    async def _deaf(self) -> None:
+        """Listen no more; what is being accepted becomes a link first, or nobody would close it."""
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            server, self._server = self._server, None
+            for listening in server.sockets:
+                self._loop.remove_reader(listening.fileno())
+            for _ in range(3):
+                await asyncio.sleep(0)
+            server.close()
 
     async def _end(self) -> None:
-        self._deaf()
+        await self._deaf()
         for link in list(self.links):
             link.close()
             link.client.abort()
