@@ -130,8 +130,9 @@ def test_reads_of_a_cluster_leave_together():
         found = await asyncio.gather(*(backend.read(n) for n in range(90)))
         assert [one.value for one in found] == list(range(90))
         after = [int(node.info("stats")["total_reads_processed"]) for node in cluster.masters]
-        # Each master has been asked once by us, and by `info`.
-        assert all(b - a <= 3 for a, b in zip(before, after, strict=True)), (before, after)
+        # Each master has read once from us, and a few times from its replica and for `info`; one by
+        # one it would have been thirty times.
+        assert all(b - a <= 15 for a, b in zip(before, after, strict=True)), (before, after)
         await backend.clear()
 
     asyncio.run(use())

@@ -27,8 +27,13 @@ def certificates() -> Path:
         [*new.split(), "-subj", "/CN=memo tests", "-keyout", "ca.key", "-out", "ca.pem"],
         [*new.split(), "-subj", "/CN=server", "-keyout", "server.key", "-out", "server.crt"],
     )
+    commands[0].extend(["-addext", "keyUsage=critical,keyCertSign,cRLSign"])
     commands[1].extend(["-CA", "ca.pem", "-CAkey", "ca.key"])
-    for extension in ("basicConstraints=critical,CA:FALSE", f"subjectAltName={_NAMES}"):
+    for extension in (
+        "basicConstraints=critical,CA:FALSE",
+        "keyUsage=critical,digitalSignature",
+        f"subjectAltName={_NAMES}",
+    ):
         commands[1].extend(["-addext", extension])
     for command in commands:
         done = subprocess.run(
