@@ -19,6 +19,8 @@ from sybil import Document, Region, Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 from sybil.parsers.markdown import SkipParser as SybilSkipParser
 
+from memo import Policy, configuration
+
 __all__ = ["pytest_collect_file"]
 
 _SCRATCH = "__scratch_directory__"
@@ -48,12 +50,15 @@ class SkipParser(SybilSkipParser):
 
 def enter_scratch_directory(namespace: dict[str, Any]) -> None:
     scratch = tempfile.TemporaryDirectory(prefix="memo-docs-")
-    namespace[_SCRATCH] = (scratch, Path.cwd())
+    namespace[_SCRATCH] = (scratch, Path.cwd(), configuration.configured())
     os.chdir(scratch.name)
+    # What a page shows is not to depend on how quick the machine is.
+    configuration.configure(policy=Policy(timeout=60))
 
 
 def leave_scratch_directory(namespace: dict[str, Any]) -> None:
-    scratch, before = namespace.pop(_SCRATCH)
+    scratch, before, settings = namespace.pop(_SCRATCH)
+    configuration.restore(settings)
     os.chdir(before)
     scratch.cleanup()
 
