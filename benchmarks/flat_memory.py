@@ -70,9 +70,10 @@ def measured(count: int, maxsize: int, intervals: int, *, traced: bool) -> list[
 
 
 def grew(rows: list[dict[str, Any]], what: str) -> float:
-    """The last value by the one after a tenth of the run."""
-    values = [row[what] for row in rows if row[what] is not None]
-    return values[-1] / values[len(values) // 10] if values else 1.0
+    """The last value by the one after a tenth of the run, or when the cache was full."""
+    full = [row for row in rows if row["held"] == rows[-1]["held"]]
+    values = [row[what] for row in full[1:] or full if row[what] is not None]
+    return values[-1] / values[min(len(values) - 1, len(rows) // 10)] if values else 1.0
 
 
 def main() -> int:

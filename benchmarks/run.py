@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
-#: What is not run by pytest: scripts that write rows.
+#: What is not run by pytest: scripts that write rows. No module of benchmarks is called so.
 SCRIPTS = ("flat", "scale", "codecs", "traces")
 
 Failure = dict[str, str]
@@ -206,7 +206,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     everything = ",".join(parts())
     parser.add_argument("--only", default=everything, help=f"which parts, of {everything}")
-    parser.add_argument("--turns", type=int, default=5, help="how often the peers take turns")
+    parser.add_argument("--turns", type=int, default=7, help="how often the peers take turns")
     parser.add_argument("--keys", type=int, default=1_000_000, help="through flat_memory.py")
     parser.add_argument("--entries", type=int, default=1_000_000, help="the most, for scale.py")
     traces = os.environ.get("MEMO_TRACES")
