@@ -2,9 +2,11 @@
 
 Keys (text) and values exist before the count begins. Each cache is filled in a process of its own,
 twice: once under `tracemalloc`, which counts what Python allocates exactly, and once without, for
-the growth of the resident set, which also has what compiled caches allocate for themselves.
+the growth of the resident set, which also has what compiled caches allocate for themselves. Dicts
+grow by doubling, so that an entry takes most right after they did and least right before: given is
+the mean over one doubling.
 
-Run as a program, this is the process that does the filling: `bench_memory.py PEER COUNT WAY`.
+Run as a program, this is the process that does the filling: `bench_memory.py PEER COUNTS WAY`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import statistics
 import subprocess
 import sys
 import tracemalloc
@@ -22,9 +25,9 @@ from typing import Any
 
 from work import one, one_async
 
-#: Fills dicts to three quarters: right after they have grown, and right before, they tell less.
-COUNT = 1 << 15
-QUICK = 2_000
+#: At how many entries it is looked: evenly over what doubles a dict, on a scale of ratios.
+COUNTS = [round(2**15 * 4 / 3 * 2 ** (-part / 8)) for part in (7, 5, 3, 1)]
+QUICK = [1_000, 2_000]
 
 
 def resident() -> int:
@@ -33,54 +36,57 @@ def resident() -> int:
     return pages * 4096
 
 
-def fill(name: str, count: int, way: str) -> float:
-    """Bytes per entry of the peer of that name."""
+def fill(name: str, counts: list[int], way: str) -> float:
+    """Bytes per entry of the peer of that name, the mean over several numbers of entries."""
     from peers import ASYNC, SYNC, by_name
 
     is_async = name.startswith("async ")
     peer = by_name(name.removeprefix("async "), ASYNC if is_async else SYNC)
-    f = peer(one_async if is_async else one, count)
-    keys = [f"key:{n}" for n in range(count)]
+    f = peer(one_async if is_async else one, max(counts))
+    keys = [f"key:{n}" for n in range(max(counts))]
     gc.collect()
 
     if way == "tracemalloc":
         tracemalloc.start()
     size = (lambda: tracemalloc.get_traced_memory()[0]) if way == "tracemalloc" else resident
-    before = after = size()
+    before = size()
+    found = []
+
+    def look(number: int) -> None:
+        if number in counts:
+            gc.collect()
+            found.append((size() - before) / number)
 
     async def fill_async() -> None:
-        nonlocal after
-        for key in keys:
+        for number, key in enumerate(keys, 1):
             await f(key)
-        gc.collect()
-        after = size()
+            look(number)
 
     if is_async:
         asyncio.run(fill_async())
     else:
-        for key in keys:
+        for number, key in enumerate(keys, 1):
             f(key)
-        gc.collect()
-        after = size()
-    return (after - before) / count
+            look(number)
+    return statistics.fmean(found)
 
 
-def measured(name: str, count: int, way: str) -> float:
+def measured(name: str, counts: list[int], way: str) -> float:
     """The same, from a process of its own."""
-    probe = [sys.executable, __file__, name, str(count), way]
+    probe = [sys.executable, __file__, name, json.dumps(counts), way]
     done = subprocess.run(probe, check=True, capture_output=True, text=True)
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
-def both(name: str, count: int) -> tuple[float, float]:
+def both(name: str, counts: list[int]) -> tuple[float, float]:
     """What Python has allocated, and what the resident set has grown by."""
     with ThreadPoolExecutor() as pool:
-        exact, grown = pool.map(partial(measured, name, count), ("tracemalloc", "resident"))
+        exact, grown = pool.map(partial(measured, name, counts), ("tracemalloc", "resident"))
     return exact, grown
 
 
 if __name__ == "__main__":
-    print(json.dumps(fill(sys.argv[1], int(sys.argv[2]), sys.argv[3])))
+    print(json.dumps(fill(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3])))
 else:
     import pytest
     from peers import ASYNC, NO_CACHE, SYNC, Peer, names
@@ -88,13 +94,13 @@ else:
     @pytest.mark.parametrize(**names([peer for peer in SYNC if peer is not NO_CACHE]))
     def test_bytes(note: Any, quick: bool, peer: Peer) -> None:
         """An entry of a plain function."""
-        count = QUICK if quick else COUNT
-        exact, grown = both(peer.name, count)
+        counts = QUICK if quick else COUNTS
+        exact, grown = both(peer.name, counts)
         note("memory per entry", peer, exact, "bytes", resident=grown)
 
     @pytest.mark.parametrize(**names([peer for peer in ASYNC if peer is not NO_CACHE]))
     def test_bytes_async(note: Any, quick: bool, peer: Peer) -> None:
         """An entry of a coroutine function, while its event loop runs."""
-        count = QUICK if quick else COUNT
-        exact, grown = both(f"async {peer.name}", count)
+        counts = QUICK if quick else COUNTS
+        exact, grown = both(f"async {peer.name}", counts)
         note("memory per entry, async", peer, exact, "bytes", resident=grown)

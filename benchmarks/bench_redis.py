@@ -10,7 +10,9 @@ import asyncio
 import inspect
 import itertools
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 CALLS = 100
 AT_ONCE = 90
+THREADS = 8
 KEYS = list(range(CALLS))
 
 #: Keys that no call had before.
@@ -204,6 +207,27 @@ def test_sync_miss(measure: Any, peer: Peer) -> None:
     """Misses of a plain function: a read, the function, a write."""
     f = peer(row)
     measure("Redis miss, sync", peer, lambda: burst(f, itertools.islice(FRESH, CALLS)), calls=CALLS)
+
+
+@pytest.mark.parametrize(**names(SYNC))
+def test_hit_in_threads(measure: Any, peer: Peer) -> None:
+    """Hits in 8 threads at once; the time is that of all calls by their number."""
+    f = peer(row)
+    burst(f, KEYS)
+    barrier = threading.Barrier(THREADS)
+
+    def work(_: int) -> None:
+        barrier.wait()
+        burst(f, KEYS)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        measure(
+            f"Redis hit, {THREADS} threads",
+            peer,
+            lambda: list(pool.map(work, range(THREADS))),
+            calls=THREADS * CALLS,
+        )
+    assert len(ran) <= CALLS
 
 
 @pytest.mark.parametrize(**names(ASYNC))

@@ -1,10 +1,12 @@
-"""Where the time of a call goes: `python benchmarks/costs.py [hit] [async] [method] [miss]`.
+"""Where time and memory go: `python benchmarks/costs.py [question ...]`.
+
+The questions are hit, async, method, miss, import and memory; all of them if none is given.
 
 For a hit, the fast path is built up line by line, over the real store, counters and clock of a
 cached function, and the difference to the line before is what a line costs. A miss is taken apart
 into its parts, and the same call is made with one option changed. All of it takes turns, many times
 over, and the best round of each is shown, in nanoseconds for one call. Differences of a few of them
-are noise.
+are noise. An import is told by module, and the bytes of an entry by object.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import types
@@ -384,7 +389,58 @@ def _clocks(key: Any) -> None:
     time.perf_counter()
 
 
-QUESTIONS = {"hit": hit, "async": async_hit, "method": method_hit, "miss": miss}
+def imports() -> None:
+    """The import of memo beyond its dependencies, by module."""
+    best: dict[str, float] = {}
+    for _ in range(9):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-c", "import wrapt, cachetools; import memo"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        rows = [line.removeprefix("import time:").split("|") for line in done.stderr.splitlines()]
+        after = [name.strip() for *_, name in rows].index("cachetools") + 1
+        for alone, _, name in rows[after:]:
+            best[name.strip()] = min(best.get(name.strip(), float("inf")), int(alone) / 1000)
+    total = sum(best.values())
+    print(f"\n{f'The import of memo: {len(best)} modules':<58}{'ms':>8}{'share':>8}")
+    print(f"  {'all of it, without what it takes to measure':<56}{total:8.2f}")
+    for name in sorted(best, key=lambda name: -best[name])[:15]:
+        print(f"  {name:<56}{best[name]:8.2f}{best[name] / total:8.0%}")
+
+
+def memory() -> None:
+    """The bytes of an entry of a plain function of one argument, beyond the argument and value."""
+    f = cached(ttl=HOUR, maxsize=1 << 15)(lambda argument: argument)
+    called(f)([f"key:{number}" for number in range(1 << 15)])
+    store = f._self_site.core.memory
+    key, node = next(iter(store._store.table.items()))
+    slots = [slot for kind in type(node).__mro__ for slot in getattr(kind, "__slots__", ())]
+    floats = {id(value): value for slot in slots if type(value := getattr(node, slot)) is float}
+    parts = {
+        f"the node: {len(slots)} slots ({', '.join(slots)})": sys.getsizeof(node),
+        "the tuple that is the key": sys.getsizeof(key),
+        f"{len(floats)} moments in time, floats": sum(map(sys.getsizeof, floats.values())),
+        "the share in the table, a dict": sys.getsizeof(store._store.table) / len(store),
+    }
+    print(f"\n{'An entry':<58}{'bytes':>8}")
+    for name, size in parts.items():
+        first, *rest = textwrap.wrap(name, 54)
+        print(f"  {first:<56}{size:8.0f}")
+        for line in rest:
+            print(f"    {line}")
+    print(f"  {'all of it':<56}{sum(parts.values()):8.0f}")
+
+
+QUESTIONS = {
+    "hit": hit,
+    "async": async_hit,
+    "method": method_hit,
+    "miss": miss,
+    "import": imports,
+    "memory": memory,
+}
 
 
 def main() -> None:
