@@ -123,7 +123,7 @@ def is_async(backend: Any) -> bool:
             f"clear), a cachetools.Cache or a MutableMapping; it has no {', '.join(missing)}"
         )
     colours = {inspect.iscoroutinefunction(getattr(backend, name)) for name in _METHODS}
-    if len(colours) > 1:
+    if colours == {True, False}:  # not by `len`, which may itself be the cached function
         raise TypeError(
             f"backend={shown(backend)}: read, write, delete and clear must be all plain methods "
             "or all coroutine functions"

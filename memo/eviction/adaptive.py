@@ -71,6 +71,8 @@ LATE = 1 / 32
 # bits of the hash, and a mark: the epoch of a cold one; minus the number of those that had been hot
 # and were evicted until then; 0 where nobody lies.
 NAME = (1 << 16) - 1
+# Under another name, so that even `len` itself can be cached.
+_len = len
 NOBODY = array("q")
 
 
@@ -140,7 +142,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         else:
             self._next_epoch()
         if marks is self._marks and marks:
-            place = digest % len(marks)
+            place = digest % _len(marks)
             if self._names[place] == digest & NAME and (mark := marks[place]):
                 marks[place] = 0
                 hot = self._returned(mark, size) or hot
@@ -323,13 +325,13 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         except Exception:  # a key that can be hashed no more has no ghost
             return
         marks = self._marks or self._summon()
-        place = digest % len(marks)
+        place = digest % _len(marks)
         self._names[place] = digest & NAME
         marks[place] = mark
 
     def _summon(self) -> "array[int]":
         """Make places for ghosts, for as many entries as there are now."""
-        places = int((len(self.table) + 1) * GHOSTS * random.uniform(1, 1.2)) | 1
+        places = int((_len(self.table) + 1) * GHOSTS * random.uniform(1, 1.2)) | 1
         self._names = array("H", bytes(2 * places))
         self._marks = array("q", bytes(8 * places))
         return self._marks
@@ -345,7 +347,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
             regrets = self._recent_regrets()
             self._move_border(-STEP * size * regrets / (regrets + self._testing), size)
             return True
-        if mark + self._regrets < REGRETS * len(self.table):
+        if mark + self._regrets < REGRETS * _len(self.table):
             self._widen_hot(size)
         return False
 
@@ -354,7 +356,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         self._move_border(STEP * size * testing / (self._recent_regrets() + testing), size)
 
     def _recent_regrets(self) -> float:
-        return max(1, min(self._regrets, REGRETS * len(self.table)))
+        return max(1, min(self._regrets, REGRETS * _len(self.table)))
 
     def _move_border(self, way: float, least: float) -> None:
         whole = self._maxsize
@@ -362,12 +364,12 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
         self._ahead = 0 if room >= FREQUENCY * whole else 1 if room >= RECENCY * whole else FULLY
 
     def _next_epoch(self) -> None:
-        entries = len(self.table)
+        entries = _len(self.table)
         self._epoch += 1
         self._left = max(entries // EPOCHS - 1, 0)
         while self._testing > TESTS * entries:
             self._end_tests()
-        if self._marks and entries > len(self._marks):
+        if self._marks and entries > _len(self._marks):
             self._summon()
 
     # --- the rest of the contract ---

@@ -89,7 +89,7 @@ class _Waiting:
     def leads_to(self, thread: int, flight: Flight) -> bool:
         """Whether `flight` waits, directly or not, for what `thread` does."""
         following: Flight | None = flight
-        for _ in range(len(self.flights) + 1):
+        for _ in range(self.flights.__len__() + 1):  # by method: `len` itself may be cached
             if following is None or following.over:
                 return False
             if following.owner == thread:
