@@ -173,6 +173,25 @@ class _Batch:
                 values[key] = result
         return values, kept
 
+    def _shared(self, kept: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Keys whose value others would share, as `copy` gives no copy of it: ours, and theirs.
+
+        What this call has loaded it keeps, and nobody else is to get it; of the others it loads a
+        value of its own.
+        """
+        mine = [key for key in kept if key in self._loaded]
+        return mine, [key for key in kept if key not in self._loaded]
+
+
+def _instead(values: dict[Any, Any], keys: list[Any], loaded: Mapping[Any, Any]) -> dict[Any, Any]:
+    """`values` with what was loaded for `keys`, which may be no value, in the place of theirs."""
+    mine = {key: loaded[key] for key in keys}
+    return {
+        key: mine.get(key, value)
+        for key, value in values.items()
+        if type(mine.get(key)) is not Raised
+    }
+
 
 class Batch(_Batch):
     """Many keys in the caller's thread."""
@@ -188,17 +207,11 @@ class Batch(_Batch):
         self.run()
         self._raise_first(without_absences)
         values, kept = self._handed_out()
-        if kept:
-            # Others share what is stored, and `copy` gives no copy: nobody else gets this one.
-            mine = [key for key in kept if key in self._loaded]
-            for key in mine:
-                self.core.run(delete(key, self.core.rules, self.core.stats), self.budget)
-            theirs = [key for key in kept if key not in self._loaded]
-            loaded = self._load(theirs) if theirs else {}
-            for key in theirs:
-                values.pop(key)
-                if type(loaded[key]) is not Raised:
-                    values[key] = loaded[key]
+        mine, theirs = self._shared(kept)
+        for key in mine:
+            self.core.run(delete(key, self.core.rules, self.core.stats), self.budget)
+        if theirs:
+            values = _instead(values, theirs, self._load(theirs))
         return values
 
     def run(self) -> dict[Any, Any]:
@@ -288,7 +301,8 @@ class AsyncBatch(_Batch):
 
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
-        self._task: Any = None
+        #: The task that it runs in, while it does.
+        self._running: asyncio.Task[Any] | None = None
         self._caller_waits = True
         #: Whether values are there, which are stored whoever waits.
         self._kept = False
@@ -304,22 +318,16 @@ class AsyncBatch(_Batch):
         await self.run()
         self._raise_first(without_absences)
         values, kept = self._handed_out()
-        if kept:
-            # Others share what is stored, and `copy` gives no copy: nobody else gets this one.
-            for key in [key for key in kept if key in self._loaded]:
-                flow = delete(key, self.core.rules, self.core.stats)
-                await self.core.run(flow, self.budget)
-            theirs = [key for key in kept if key not in self._loaded]
-            loaded = await self._load(theirs) if theirs else {}
-            for key in theirs:
-                values.pop(key)
-                if type(loaded[key]) is not Raised:
-                    values[key] = loaded[key]
+        mine, theirs = self._shared(kept)
+        for key in mine:
+            await self.core.run(delete(key, self.core.rules, self.core.stats), self.budget)
+        if theirs:
+            values = _instead(values, theirs, await self._load(theirs))
         return values
 
     async def run(self) -> dict[Any, Any]:
         """What the flow of each key ended with: a value, a `Raised` or a `Refusal`."""
-        self._task = task = asyncio.get_running_loop().create_task(self._run())
+        task = asyncio.get_running_loop().create_task(self._run())
         _under_way.add(task)
         task.add_done_callback(_over)
         try:
@@ -330,8 +338,6 @@ class AsyncBatch(_Batch):
                 flight.led = False
             self.cancel()
             raise
-        finally:
-            self._task = None
         return self.results
 
     def reload_behind(self, flights: Mapping[Any, Any]) -> None:
@@ -370,8 +376,6 @@ class AsyncBatch(_Batch):
         """Cancel it, unless it is wanted."""
         if self._running is not None and not self.is_wanted:
             self._running.cancel()
-
-    _running: asyncio.Task[Any] | None = None
 
     async def _run(self) -> None:
         self._running = asyncio.current_task()
