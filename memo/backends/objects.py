@@ -9,7 +9,7 @@ import contextlib
 import inspect
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from ..entry import Entry
 from ..errors import OperationFailed, shown
@@ -113,7 +113,33 @@ class DjangoBackend(BytesBackend):
         return f"<{type(self).__name__} on {shown(self._given)}>"
 
 
-class ObjectBackend(BytesBackend):
+class _Adapted:
+    """What backends on objects of either colour have in common; comes before their base."""
+
+    name = "object"
+    #: What an object holds cannot be told apart.
+    clear_scope: Any = None
+    _is_async: ClassVar[bool]
+
+    def __init__(
+        self,
+        adapted: Any,
+        *,
+        store: Store | None = None,
+        namespace: str = "memo",
+        codec: Codec | None = None,
+    ) -> None:
+        base: Any = super()
+        base.__init__(namespace=namespace, codec=codec)
+        _check(adapted, store, is_async=self._is_async)
+        self.adapted = adapted
+        self._store: Store = store or (lambda key, data, _ttl: adapted.set(key, data))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} on {shown(self.adapted)}>"
+
+
+class ObjectBackend(_Adapted, BytesBackend):
     """Keeps entries in any object with `get(key)`, `set(key, data)` and `delete(key)`.
 
     Keys are text, what is stored is bytes. `get` gives None or raises `KeyError` for what is not
@@ -131,22 +157,7 @@ class ObjectBackend(BytesBackend):
         TypeError: `adapted` has not those methods, or they are coroutine functions.
     """
 
-    name = "object"
-    #: What an object holds cannot be told apart.
-    clear_scope = None  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
-
-    def __init__(
-        self,
-        adapted: Any,
-        *,
-        store: Store | None = None,
-        namespace: str = "memo",
-        codec: Codec | None = None,
-    ) -> None:
-        super().__init__(namespace=namespace, codec=codec)
-        _check(adapted, store, is_async=False)
-        self.adapted = adapted
-        self._store = store or (lambda key, data, _ttl: adapted.set(key, data))
+    _is_async = False
 
     def read_bytes(self, name: str, deadline: float | None) -> bytes | None:
         """What is stored under `name`, or None."""
@@ -184,11 +195,8 @@ class ObjectBackend(BytesBackend):
         del prefix, deadline
         _clearing(self.adapted)()
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} on {shown(self.adapted)}>"
 
-
-class AsyncObjectBackend(AsyncBytesBackend):
+class AsyncObjectBackend(_Adapted, AsyncBytesBackend):
     """The async twin of `ObjectBackend`, for objects whose methods are coroutine functions.
 
     Args:
@@ -200,22 +208,7 @@ class AsyncObjectBackend(AsyncBytesBackend):
         TypeError: `adapted` has not those methods, or they are plain ones.
     """
 
-    name = "object"
-    #: What an object holds cannot be told apart.
-    clear_scope = None  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
-
-    def __init__(
-        self,
-        adapted: Any,
-        *,
-        store: Store | None = None,
-        namespace: str = "memo",
-        codec: Codec | None = None,
-    ) -> None:
-        super().__init__(namespace=namespace, codec=codec)
-        _check(adapted, store, is_async=True)
-        self.adapted = adapted
-        self._store = store or (lambda key, data, _ttl: adapted.set(key, data))
+    _is_async = True
 
     async def read_bytes(self, name: str) -> bytes | None:
         """What is stored under `name`, or None."""
@@ -249,9 +242,6 @@ class AsyncObjectBackend(AsyncBytesBackend):
         """
         del prefix
         await _clearing(self.adapted)()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} on {shown(self.adapted)}>"
 
 
 def _check(adapted: Any, store: Any, *, is_async: bool) -> None:
