@@ -106,8 +106,12 @@ def waiters(function: Any) -> int:
 
 
 def nothing_left(function: Any) -> bool:
-    """Whether no load of `function` is under way and nobody waits for one."""
-    return not core(function).flights and not threads._waiting.flights
+    """Whether no load of `function` is under way and nobody waits for one.
+
+    An interrupt can come before a thread has noted that it waits no more, for what is over by then.
+    """
+    waited_for = list(threads._waiting.flights.values())
+    return not core(function).flights and all(flight.over for flight in waited_for)
 
 
 def python(code: str, *, timeout: float = PATIENCE, **environment: str) -> str:

