@@ -23,7 +23,7 @@ from .keys import Keys, NotAccepted
 from .options import InForce, Options
 from .receivers import Receivers
 from .scopes import Scope, name_of_function, scope_of, shared_scope
-from .turns import AsyncTurn, PlainTurn, Turn
+from .turns import AsyncLook, AsyncTurn, PlainTurn, Turn, look
 
 __all__ = ["KeylessError", "Site", "is_coroutine_function", "reset"]
 
@@ -363,6 +363,9 @@ class Site:
             key = None
             flow = flows.unkeyed(_keyless(fault), core.rules, core.stats)
         else:
+            if core.memory is None and core.rules.standby is None:
+                begin = AsyncLook if self.is_async else look
+                return begin(core, key, self.function, args, kwargs)
             flow = flows.call(key, core.rules, core.stats)
         if self.is_async:
             turn = AsyncTurn(core, key, flow, self.function, args, kwargs)

@@ -75,14 +75,18 @@ class AsyncCore(Core):
         answers = await self.guard.write_many({step.key: step.entry for step in steps}, budget)
         return self._written(steps, answers)
 
+    async def read(self, key: Any, budget: Budget | None) -> Entry | None:
+        """What the store has under `key`."""
+        if self.held is None:
+            return await self.guard.read(key, budget)  # type: ignore[no-any-return]
+        since = self._seen()
+        entry: Entry | None = await self.guard.read(key, budget)
+        self._remember(key, entry, since)
+        return entry
+
     async def _read(self, key: Any, backend: Any, budget: Budget | None) -> Entry | None:
         if backend is None:
-            if self.held is None:
-                return await self.guard.read(key, budget)  # type: ignore[no-any-return]
-            since = self._seen()
-            entry: Entry | None = await self.guard.read(key, budget)
-            self._remember(key, entry, since)
-            return entry
+            return await self.read(key, budget)
         if backend is HELD:
             return None if self.held is None else self.held.read(key)
         other = self._fallback(backend)

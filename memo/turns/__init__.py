@@ -5,7 +5,16 @@ function is to be called, so that the caller's own frame can do that: in a recur
 frame in between costs depth.
 """
 
+from .looks import AsyncLook, look
 from .tasks import AsyncTurn, refresh_in_task
 from .threads import PlainTurn, Turn, refresh_behind
 
-__all__ = ["AsyncTurn", "PlainTurn", "Turn", "refresh_behind", "refresh_in_task"]
+__all__ = [
+    "AsyncLook",
+    "AsyncTurn",
+    "PlainTurn",
+    "Turn",
+    "look",
+    "refresh_behind",
+    "refresh_in_task",
+]

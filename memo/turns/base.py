@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from time import monotonic
 from typing import Any
@@ -15,7 +14,7 @@ from ..flow import Flow
 from ..guard import Budget
 from ..steps import Covered
 
-__all__ = ["BaseTurn", "bulkhead_of", "own"]
+__all__ = ["BaseTurn", "bulkhead_of", "landings_of", "own"]
 
 
 class BaseTurn:
@@ -29,6 +28,7 @@ class BaseTurn:
         "core",
         "flight",
         "flow",
+        "found",
         "function",
         "key",
         "kwargs",
@@ -60,6 +60,9 @@ class BaseTurn:
         self.kwargs = kwargs
         #: The flight that this turn leads, until it lands.
         self.flight: Any = None
+        #: What a look at the store has found before the turn began (see `memo.turns.looks`), or
+        #: the exception that it met; ABSENT where there was none.
+        self.found: Any = ABSENT
         #: How many loads had landed before the first look; None where another look is cheap.
         self.landings: int | None = None
         #: When the caller began to wait for a load, where it does not wait for ever.
@@ -106,13 +109,26 @@ class BaseTurn:
             self.flight = None
 
     def _note_landings(self) -> None:
-        with contextlib.suppress(Exception):  # a key's own code; the flow meets it again
-            self.landings = self.core.flights.landings(self.key)
+        if self.found is ABSENT and self.core.memory is None:
+            self.landings = landings_of(self.core, self.key)
 
     def _unchanged(self) -> bool:
         """Whether no load of the key has landed since."""
         landings = self.landings
         return landings is not None and landings == self.core.flights.landings(self.key)
+
+    def go_on_from(self, found: Any, landings: int | None, budget: Budget | None) -> None:
+        """Begin where a look at the store has ended, with what it has `found` or met."""
+        self.found = found
+        self.landings = landings
+        self.budget = budget
+
+    def _found(self) -> Any:
+        """The answer to the flow's first step, a `Read`, which has been performed already."""
+        found, self.found = self.found, ABSENT
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _leave_place(self) -> None:
         """The function has ended: another load may begin."""
@@ -136,6 +152,15 @@ class BaseTurn:
 def bulkhead_of(core: Any) -> Bulkhead:
     """What counts the loads over the backend of `core`."""
     return bulkheads.of(getattr(core.store, "origin", None) or core.store)
+
+
+def landings_of(core: Any, key: Any) -> int | None:
+    """How many loads of `key` have landed; None where that cannot be told."""
+    try:
+        landings: int = core.flights.landings(key)
+    except Exception:
+        return None  # a key's own code; the flow meets it again
+    return landings
 
 
 def own(error: BaseException) -> bool:

@@ -47,8 +47,7 @@ class AsyncTurn(BaseTurn):
 
     async def _run(self) -> Any:
         try:
-            if self.core.memory is None:
-                self._note_landings()
+            self._note_landings()
             result = await advance_async(self.flow, None, self._perform)
         except Exception as fault:
             self.core.stats.misses += 1
@@ -160,6 +159,8 @@ class AsyncTurn(BaseTurn):
             del loaded  # see `run`
 
     async def _perform(self, step: Any) -> Any:
+        if self.found is not ABSENT:
+            return self._found()
         kind = type(step)
         if kind is Join:
             return await self._join(step)

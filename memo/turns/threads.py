@@ -36,8 +36,7 @@ class Turn(BaseTurn):
     def begin(self) -> Turn:
         """Go on until there is an answer, or the function is to be called; returns itself."""
         try:
-            if self.core.memory is None:
-                self._note_landings()
+            self._note_landings()
             result = advance(self.flow, None, self._perform)
         except Exception as fault:
             self.core.stats.misses += 1
@@ -168,6 +167,8 @@ class Turn(BaseTurn):
             self._leave_place()
 
     def _perform(self, step: Any) -> Any:
+        if self.found is not ABSENT:
+            return self._found()
         kind = type(step)
         if kind is Join:
             return self._join(step)
