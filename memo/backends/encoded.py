@@ -68,9 +68,7 @@ class _Encoded:
     def _name(self, key: Any) -> str:
         return key_text(self.namespace, key)
 
-    def _entry(self, name: str, data: bytes | None) -> Entry | None:
-        if data is None:
-            return None
+    def _entry(self, name: str, data: bytes) -> Entry | None:
         entry = self.codec.decode(name, data)
         return None if entry.created > self.timer() + SKEW else entry
 
@@ -147,8 +145,9 @@ class BytesBackend(_Encoded):
 
     def read(self, key: Any, /, *, deadline: float | None = None) -> Entry | None:
         """The entry under `key`, expired or not, or None."""
-        name = self._name(key)
-        return self._entry(name, self.read_bytes(name, deadline))
+        name = key_text(self.namespace, key)
+        data = self.read_bytes(name, deadline)
+        return None if data is None else self._entry(name, data)
 
     def write(self, key: Any, entry: Entry, /, *, deadline: float | None = None) -> int | None:
         """Store `entry` under `key`, in place of what was there."""
@@ -236,8 +235,9 @@ class AsyncBytesBackend(_Encoded):
 
     async def read(self, key: Any, /) -> Entry | None:
         """The entry under `key`, expired or not, or None."""
-        name = self._name(key)
-        return self._entry(name, await self.read_bytes(name))
+        name = key_text(self.namespace, key)
+        data = await self.read_bytes(name)
+        return None if data is None else self._entry(name, data)
 
     async def write(self, key: Any, entry: Entry, /) -> int | None:
         """Store `entry` under `key`, in place of what was there."""

@@ -181,8 +181,11 @@ class BlockingGuard(Bounded):
             CacheError: it failed, timed out, or was not tried.
         """
         tries = 0
+        circuit = self.circuit
         while True:
-            probe = self._admitted(operation, key, budget)
+            probe = 0
+            if (circuit is not None and circuit.shut) or (budget is not None and budget.left <= 0):
+                probe = self._admitted(operation, key, budget)
             started = monotonic()
             try:
                 method = getattr(self.backend, name)

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from hashlib import sha256
-from typing import ClassVar
+from typing import ClassVar, Final
 
 __all__ = ["Checksum", "Seal"]
+
+#: A copy of one that has been fed nothing is there in half the time that a new one takes.
+_SHA256: Final = sha256()
 
 
 class Seal(ABC):
@@ -39,8 +42,12 @@ class Checksum(Seal):
 
     def mark(self, data: bytes) -> bytes:
         """The checksum of `data`."""
-        return sha256(data).digest()[:8]
+        checksum = _SHA256.copy()
+        checksum.update(data)
+        return checksum.digest()[:8]
 
     def holds(self, data: bytes, mark: bytes) -> bool:
         """Whether `mark` is the checksum of `data`."""
-        return sha256(data).digest()[:8] == mark
+        checksum = _SHA256.copy()
+        checksum.update(data)
+        return checksum.digest()[:8] == mark
