@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
-from servers.using_redis import entry, namespaces
+from servers.using_redis import PATIENCE, entry, namespaces
 from servers.valkey import Valkey, shared_cluster
 
 from memo.backends.redis_async import AsyncRedis
@@ -32,7 +32,7 @@ def test_reads_of_one_turn_are_one_request(own):
     """Ninety reads at once are one MGET; one read is a GET; each gets its own value."""
 
     async def use():
-        backend = AsyncRedis(own.url, namespace=namespaces())
+        backend = AsyncRedis(own.url, namespace=namespaces(), socket_timeout=PATIENCE)
         await backend.write_many({n: entry(n) for n in range(80)})
         asked(own)
         found = await asyncio.gather(*(backend.read(n) for n in range(90)))
@@ -52,7 +52,7 @@ def test_large_requests_are_cut_into_pieces(own):
     """A server is not kept from answering others for long: 200 keys in one command at most."""
 
     async def use():
-        backend = AsyncRedis(own.url, namespace=namespaces())
+        backend = AsyncRedis(own.url, namespace=namespaces(), socket_timeout=PATIENCE)
         await backend.write_many({n: entry(n) for n in range(1000)})
         asked(own)
         found = await asyncio.gather(*(backend.read(n) for n in range(1000)))
@@ -89,7 +89,7 @@ def test_who_is_cancelled_takes_nobody_along(own):
     """One of those who read together is cancelled; the others get their values."""
 
     async def use():
-        backend = AsyncRedis(own.url, namespace=namespaces())
+        backend = AsyncRedis(own.url, namespace=namespaces(), socket_timeout=PATIENCE)
         await backend.write_many({n: entry(n) for n in range(10)})
         tasks = [asyncio.create_task(backend.read(n)) for n in range(10)]
         await asyncio.sleep(0)
@@ -106,7 +106,7 @@ def test_a_failure_reaches_each_as_its_own(own):
     """Those who read together get an exception each, equal, and with tracebacks of their own."""
 
     async def use():
-        backend = AsyncRedis("redis://127.0.0.1:1", namespace=namespaces())
+        backend = AsyncRedis("redis://127.0.0.1:1", namespace=namespaces(), socket_timeout=PATIENCE)
         tasks = (backend.read(n) for n in range(3))
         errors = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(type(error) is RedisConnectionError for error in errors)
@@ -122,7 +122,7 @@ def test_reads_of_a_cluster_leave_together():
     cluster = shared_cluster()
 
     async def use():
-        backend = AsyncRedis(cluster.url, namespace=namespaces())
+        backend = AsyncRedis(cluster.url, namespace=namespaces(), socket_timeout=PATIENCE)
         await backend.write_many({n: entry(n) for n in range(90)})
         found = await asyncio.gather(*(backend.read(n) for n in range(90)))
         assert [one.value for one in found] == list(range(90))

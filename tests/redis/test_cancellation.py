@@ -5,7 +5,7 @@ import os
 
 import pytest
 from servers.proxy import Proxy
-from servers.using_redis import entry, namespaces
+from servers.using_redis import PATIENCE, entry, namespaces
 from servers.valkey import Valkey
 
 from memo.backends.redis_async import AsyncRedis
@@ -24,7 +24,7 @@ def test_cancelled_reads_of_a_server_that_stands_still():
     keys = 50
 
     async def use(server):
-        backend = AsyncRedis(server.url, namespace=namespaces())
+        backend = AsyncRedis(server.url, namespace=namespaces(), socket_timeout=PATIENCE)
         for n in range(keys):
             await backend.write(n, entry(n))
         open_before = clients(server)
@@ -57,7 +57,7 @@ def test_cancelled_everywhere():
     """Reads, writes and deletes, cancelled after each number of turns: the rest is as it was."""
 
     async def use(server):
-        backend = AsyncRedis(server.url, namespace=namespaces())
+        backend = AsyncRedis(server.url, namespace=namespaces(), socket_timeout=PATIENCE)
         for turn in range(COUNT):
             key = turn % 10
             work = (

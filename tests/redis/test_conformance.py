@@ -1,7 +1,7 @@
 """Both colours pass the conformance suite, wherever and behind a faulty backend."""
 
 import pytest
-from servers.using_redis import namespaces
+from servers.using_redis import PATIENCE, namespaces
 from servers.valkey import Sentinels, Valkey, shared_cluster, shared_valkey
 
 from memo.backends.redis import Redis
@@ -15,20 +15,20 @@ from memo.testing import AsyncFaultyBackend, BackendSuite, FaultyBackend
 def unix():
     """A server on a unix socket."""
     with Valkey(unix=True) as server:
-        yield Redis(server.url)
+        yield Redis(server.url, socket_timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
 def cluster():
     """A cluster of three masters."""
-    return Redis(shared_cluster().url)
+    return Redis(shared_cluster().url, socket_timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
 def sentinels():
     """A primary under a sentinel."""
     with Sentinels(count=1) as servers:
-        yield Redis(servers.url)
+        yield Redis(servers.url, socket_timeout=PATIENCE)
 
 
 class Suite(BackendSuite):
@@ -36,7 +36,7 @@ class Suite(BackendSuite):
 
     @pytest.fixture
     def url(self):
-        return f"{shared_valkey().url}?namespace={namespaces()}"
+        return f"{shared_valkey().url}?namespace={namespaces()}&socket_timeout={PATIENCE}"
 
 
 class TestRedis(Suite):

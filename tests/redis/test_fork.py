@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from servers.using_redis import entry, namespaces
+from servers.using_redis import PATIENCE, entry, namespaces
 from servers.valkey import Valkey, shared_cluster
 
 from memo.backends.redis import Redis
@@ -84,7 +84,7 @@ class Users:
 def test_forks_under_load_share_no_socket():
     """While threads and a loop use the backend, so do children; nobody gets another's value."""
     with Valkey() as server:
-        backend = Redis(server.url, namespace=namespaces())
+        backend = Redis(server.url, namespace=namespaces(), socket_timeout=PATIENCE)
         with Users(backend) as users:
 
             def child():
@@ -110,7 +110,7 @@ def sockets():
 @pytest.mark.skipif(not OPEN.is_dir(), reason="this system does not tell")
 def test_a_child_keeps_no_connection_of_its_parent(server):
     """What the parent has open is closed in the child, and goes on in the parent."""
-    backend = Redis(server.url, namespace=namespaces())
+    backend = Redis(server.url, namespace=namespaces(), socket_timeout=PATIENCE)
     before = sockets()
 
     async def use():
@@ -134,7 +134,7 @@ def test_a_child_keeps_no_connection_of_its_parent(server):
 
 def test_a_child_works_from_within_a_call_of_the_parents_loop(server):
     """A fork in the middle of a coroutine: the child's own loop goes on, and so does the parent."""
-    backend = Redis(server.url, namespace=namespaces()).twin
+    backend = Redis(server.url, namespace=namespaces(), socket_timeout=PATIENCE).twin
 
     async def use():
         await backend.write("k", entry("value"))
@@ -156,7 +156,7 @@ def test_a_child_works_from_within_a_call_of_the_parents_loop(server):
 
 def test_a_child_of_who_uses_a_cluster():
     """What is known of a cluster is found out anew in a child."""
-    backend = Redis(shared_cluster().url, namespace=namespaces())
+    backend = Redis(shared_cluster().url, namespace=namespaces(), socket_timeout=PATIENCE)
     backend.write("k", entry("value"))
 
     def child():

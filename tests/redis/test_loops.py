@@ -6,7 +6,7 @@ import logging
 import threading
 
 import pytest
-from servers.using_redis import entry, namespaces
+from servers.using_redis import PATIENCE, entry, namespaces
 from servers.valkey import Sentinels, Valkey, shared_cluster
 
 from memo import Policy, cached
@@ -58,7 +58,7 @@ def test_a_hundred_loops_one_after_the_other(own, quiet):
 
 def test_loops_that_are_closed_without_being_told_to_finish(own, quiet):
     """A loop that is just closed leaves no connection, warning or complaint behind."""
-    backend = AsyncRedis(own.url, namespace=namespaces())
+    backend = AsyncRedis(own.url, namespace=namespaces(), socket_timeout=PATIENCE)
     for turn in range(5):
         loop = asyncio.new_event_loop()
         loop.run_until_complete(backend.write("k", entry(turn)))
@@ -75,7 +75,7 @@ def test_loops_that_are_closed_without_being_told_to_finish(own, quiet):
 def test_loops_of_clusters_and_sentinels(kind, quiet):
     """What redis-py needs to find its way is closed with the loop as well, or left with it."""
     with Sentinels(count=1) if kind == "sentinels" else _Shared() as where:
-        backend = AsyncRedis(where.url, namespace=namespaces())
+        backend = AsyncRedis(where.url, namespace=namespaces(), socket_timeout=PATIENCE)
         for turn in range(3):
             asyncio.run(backend.write("k", entry(turn)))
             loop = asyncio.new_event_loop()
@@ -95,7 +95,7 @@ class _Shared:
 
 def test_loops_in_several_threads(own, quiet):
     """Loops that run at the same time have connections of their own."""
-    backend = Redis(own.url, namespace=namespaces())
+    backend = Redis(own.url, namespace=namespaces(), socket_timeout=PATIENCE)
     wrong = []
 
     async def use(who):
@@ -117,6 +117,7 @@ def test_a_loop_that_ends_in_the_middle(own, quiet):
     """Calls under way when the loop ends are cancelled, and what they do then still works."""
     backend = AsyncRedis(own.url, namespace=namespaces(), socket_timeout=10)
     found = []
+    under_way = []  # asyncio itself holds its tasks weakly
 
     async def forever():
         try:
@@ -133,10 +134,9 @@ def test_a_loop_that_ends_in_the_middle(own, quiet):
 
     async def use(work):
         await backend.write("k", entry("value"))
-        task = asyncio.create_task(work())
+        under_way.append(asyncio.create_task(work()))
         for _ in range(20):
             await asyncio.sleep(0)
-        del task
 
     asyncio.run(use(forever))
     assert [one.value for one in found] == ["value"]
@@ -150,8 +150,9 @@ def test_a_loop_that_ends_in_the_middle(own, quiet):
 
 def test_a_read_that_never_began_does_not_keep_others_waiting(own, quiet):
     """The loop ends before a read has begun: whoever reads after that is not left hanging."""
-    backend = AsyncRedis(own.url, namespace=namespaces())
+    backend = AsyncRedis(own.url, namespace=namespaces(), socket_timeout=PATIENCE)
     outcomes = []
+    under_way = []  # asyncio itself holds its tasks weakly
 
     async def late():
         try:
@@ -160,9 +161,9 @@ def test_a_read_that_never_began_does_not_keep_others_waiting(own, quiet):
             outcomes.append(await backend.read("k"))
 
     async def use():
-        tasks = [asyncio.create_task(late()), asyncio.create_task(backend.read("k"))]
+        under_way.append(asyncio.create_task(late()))
+        under_way.append(asyncio.create_task(backend.read("k")))
         await asyncio.sleep(0)
-        del tasks
 
     asyncio.run(use())
     assert outcomes == [None]
@@ -170,7 +171,7 @@ def test_a_read_that_never_began_does_not_keep_others_waiting(own, quiet):
 
 def test_close_closes_the_connections_of_all_loops(own, quiet):
     """`close` closes what the running loop has open, and has the others close theirs."""
-    backend = AsyncRedis(own.url, namespace=namespaces())
+    backend = AsyncRedis(own.url, namespace=namespaces(), socket_timeout=PATIENCE)
     used, leave = threading.Event(), threading.Event()
 
     async def elsewhere():

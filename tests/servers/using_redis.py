@@ -12,7 +12,10 @@ from memo.backends.redis import Redis
 from memo.backends.redis_async import AsyncRedis
 from memo.entry import Entry
 
-__all__ = ["Plain", "both", "entry", "namespaces", "opened"]
+__all__ = ["PATIENCE", "Plain", "both", "entry", "namespaces", "opened"]
+
+#: Seconds for an exchange with a server that works, on however busy a machine.
+PATIENCE = 30.0
 
 _numbers = itertools.count()
 
@@ -38,7 +41,7 @@ class Plain:
     Each call gives up after `within` seconds, by a deadline or by being cancelled.
     """
 
-    def __init__(self, backend, run, within=10.0):
+    def __init__(self, backend, run, within=PATIENCE):
         self.backend = backend
         self.within = within
         self._run = run
@@ -61,13 +64,15 @@ class Plain:
 
 
 @contextlib.contextmanager
-def opened(colour, where, *, within=10.0, **more):
+def opened(colour, where, *, within=PATIENCE, **more):
     """A backend of that colour at that URL or client, in a namespace of its own."""
     more.setdefault("namespace", namespaces())
+    if not (isinstance(where, str) and "socket_timeout" in where):
+        more.setdefault("socket_timeout", PATIENCE)
     with asyncio.Runner() as runner:
         plain = Plain(colour(where, **more), runner.run, within)
         try:
             yield plain
         finally:
-            plain.within = 10.0
+            plain.within = PATIENCE
             plain.close()

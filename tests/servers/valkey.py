@@ -144,6 +144,8 @@ class ValkeyCluster:
 
     def fail_over(self, key: str) -> Valkey:
         """Kill the master of `key`, wait for its replica to take over; returns that."""
+        for node in self.nodes:
+            node.ask("CONFIG", "SET", "cluster-node-timeout", 500)
         old = self.master_of(key)
         old.kill()
         wait_until("a replica takes over", lambda: self.master_of(key) is not old)
@@ -198,7 +200,8 @@ class _ClusterNode(Valkey):
         return super()._directives() | {
             "cluster-enabled": "yes",
             "cluster-port": self.bus,
-            "cluster-node-timeout": 1000,
+            # Who is merely slow, on a busy machine, is not given up; `fail_over` is in a hurry.
+            "cluster-node-timeout": 10_000,
             "cluster-replica-validity-factor": 0,
             "repl-diskless-sync-delay": 0,
         }
@@ -237,7 +240,8 @@ class Sentinels:
             wait_until("the replica follows", lambda: _follows(second))
             watch = [
                 f"monitor {service} {first.host} {first.port} {count // 2 + 1}",
-                f"down-after-milliseconds {service} 300",
+                # Who is merely slow, on a busy machine, is not down; `fail_over` is in a hurry.
+                f"down-after-milliseconds {service} 60000",
                 f"failover-timeout {service} 3000",
             ]
             self.sentinels: list[Valkey] = [
@@ -261,6 +265,8 @@ class Sentinels:
     def fail_over(self) -> Valkey:
         """Kill the primary, and wait for the other server to be in charge; returns that."""
         old = self.primary
+        for sentinel in self.sentinels:
+            sentinel.ask("SENTINEL", "SET", self.service, "down-after-milliseconds", 300)
         old.kill()
         new = next(server for server in self.servers if server is not old)
 

@@ -63,14 +63,27 @@ def test_an_interrupt_reaches_a_caller_that_waits():
         assert gate.wait(PATIENCE)
         return key
 
+    heard = threading.Event()
+
+    def interrupted(*_):
+        if not heard.is_set():
+            heard.set()
+            raise KeyboardInterrupt
+
     def interrupt():
         started.wait(PATIENCE)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        # One that comes just before the thread begins to wait is heard when it has waited.
+        while not heard.wait(0.01):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-    crew = Crew([interrupt])
-    with pytest.raises(KeyboardInterrupt):
-        f(1)
-    crew.join()
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        crew = Crew([interrupt])
+        with pytest.raises(KeyboardInterrupt):
+            f(1)
+        crew.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     gate.set()
     until(lambda: nothing_left(f))
     assert f.get(1) == 1
