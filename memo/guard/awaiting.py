@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any, Final
@@ -12,10 +13,11 @@ from ..backends.base import is_async
 from ..entry import ABSENT, Entry
 from ..errors import CacheError
 from ..recovery import Owed
-from .answers import cause_of, counted, entry_of, is_final
+from .answers import counted, entry_of, is_final
 from .blocking import BlockingGuard
 from .bounded import Bounded, for_each, waits
 from .budget import Budget
+from .underway import Operation
 from .workers import Call
 
 __all__ = ["AwaitingGuard"]
@@ -27,8 +29,9 @@ _strays: Final[set[asyncio.Task[Any]]] = set()
 class AwaitingGuard(Bounded):
     """A backend whose operations give a result or raise a `CacheError`, in time, to be awaited.
 
-    A blocking backend is called in a thread. What has not answered in time is cancelled, where that
-    can be, and is not waited for, whether it heeds that or not.
+    A blocking backend is called in a thread. What has not answered in time, or by the time that the
+    breaker opens, is cancelled, where that can be, and is not waited for, whether it heeds that or
+    not.
 
     Args:
         backend, scope, policy, timer, hear, random: as `Bounded` has them.
@@ -47,6 +50,7 @@ class AwaitingGuard(Bounded):
     ) -> None:
         super().__init__(backend, scope, **more)
         self._sleep = sleep
+        self._underway = self.origin.underway
         self._timed: set[str] = set()
         #: By which a blocking backend is told what it is owed: without a loop.
         self._threads: BlockingGuard | None = None
@@ -215,10 +219,10 @@ class AwaitingGuard(Bounded):
         tries = 0
         while True:
             probe = self._admitted(operation, key, budget)
-            left = None if budget is None else budget.left
             started = monotonic()
+            deadline = math.inf if budget is None else started + budget.left
             try:
-                answer = await self._run(self, name, args, left, doubtful)
+                answer = await self._run(self, name, args, deadline, doubtful)
             except BaseException as error:
                 took = monotonic() - started
                 failure = self._failed(error, operation, key, probe, took, budget)
@@ -226,7 +230,7 @@ class AwaitingGuard(Bounded):
                     raise
                 pause = self._pause(failure, tries, probe, budget)
                 if pause < 0:
-                    raise failure from cause_of(error)
+                    raise failure from failure.__cause__
             else:
                 self._succeeded(probe, monotonic() - started, budget)
                 return answer
@@ -239,26 +243,26 @@ class AwaitingGuard(Bounded):
     # One attempt, each way.
 
     async def _in_task(
-        self, name: str, args: tuple[Any, ...], left: float | None, doubtful: Iterable[Any]
+        self, name: str, args: tuple[Any, ...], deadline: float, doubtful: Iterable[Any]
     ) -> Any:
         """Await it in a task of its own: one that swallows its cancellation holds nobody up."""
-        loop = asyncio.get_running_loop()
-        task: asyncio.Task[Any] = loop.create_task(getattr(self.backend, name)(*args))
-        landed: asyncio.Future[Any] = loop.create_future()
-        wake = functools.partial(_wake, landed)
-        task.add_done_callback(wake)
-        handle = None if left is None else loop.call_later(left, wake)
+        watch = self._underway.here()
+        task: asyncio.Task[Any] = watch.loop.create_task(getattr(self.backend, name)(*args))
+        landed: asyncio.Future[Any] = watch.loop.create_future()
+        land = functools.partial(_land, landed)
+        task.add_done_callback(land)
+        operation = Operation(deadline, self.circuit, land)
+        watch.begin(operation)
         try:
             await landed
         finally:
-            if handle is not None:
-                handle.cancel()
+            del watch.operations[operation]
             if not task.done():
                 self._abandon(task, doubtful)
             elif not task.cancelled():
                 task.exception()  # a caller that is cancelled just now will not ask for it
-        if not task.done():
-            raise TimeoutError("no answer")
+        if operation.error is not None and not task.done():
+            raise operation.error
         if task.cancelled():
             raise RuntimeError("the operation was cancelled, and not by us")
         return task.result()
@@ -282,36 +286,46 @@ class AwaitingGuard(Bounded):
             self.origin.replays.wake(at_once=True)
 
     async def _here(
-        self, name: str, args: tuple[Any, ...], left: float | None, _: Iterable[Any]
+        self, name: str, args: tuple[Any, ...], deadline: float, _: Iterable[Any]
     ) -> Any:
         """Await it here: it promises to end at once when it is cancelled."""
-        method = getattr(self.backend, name)
-        if left is None:
-            return await method(*args)
-        async with asyncio.timeout(left):
-            return await method(*args)
+        watch = self._underway.here()
+        task: Any = asyncio.current_task()
+        requests = task.cancelling()
+        operation = Operation(deadline, self.circuit, task.cancel)
+        watch.begin(operation)
+        try:
+            return await getattr(self.backend, name)(*args)
+        except asyncio.CancelledError:
+            if operation.error is None or task.cancelling() - 1 > requests:
+                raise  # others have cancelled it as well
+            raise operation.error from None
+        finally:
+            del watch.operations[operation]
+            if operation.error is not None:
+                task.uncancel()
 
     async def _in_thread(
-        self, name: str, args: tuple[Any, ...], left: float | None, doubtful: Iterable[Any]
+        self, name: str, args: tuple[Any, ...], deadline: float, doubtful: Iterable[Any]
     ) -> Any:
         """Have it called in a thread."""
-        loop = asyncio.get_running_loop()
+        watch = self._underway.here()
         method = functools.partial(getattr(self.backend, name), *args)
         if name in self._timed:
-            deadline = None if left is None else monotonic() + left
-            method = functools.partial(method, deadline=deadline)
-        call = Call(loop, method)
+            until = None if deadline == math.inf else deadline
+            method = functools.partial(method, deadline=until)
+        call = Call(watch.loop, method)
         self.origin.workers.submit(call)
-        handle = None if left is None else loop.call_later(left, call.land)
+        operation = Operation(deadline, self.circuit, call.land)
+        watch.begin(operation)
         try:
             await call.landed
         finally:
-            if handle is not None:
-                handle.cancel()
+            del watch.operations[operation]
             if not call.over:
                 self._withdraw(call, doubtful)
-        if not call.over:
-            raise TimeoutError("no answer")
+        if operation.error is not None and not call.over:
+            raise operation.error
         if call.error is not None:
             raise call.error
         return call.result
@@ -326,7 +340,7 @@ class AwaitingGuard(Bounded):
             self.recovery.settle(keys)
 
 
-def _wake(landed: asyncio.Future[Any], *_: Any) -> None:
-    """It is over, or the time is up."""
+def _land(landed: asyncio.Future[Any], *_: Any) -> None:
+    """It is over, or is not waited for any longer."""
     if not landed.done():
         landed.set_result(None)

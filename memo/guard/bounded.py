@@ -24,6 +24,7 @@ from .budget import Budget
 from .circuit import REFUSED, Circuit
 from .direct import Guarded
 from .origins import origin_of
+from .underway import GivenUp
 
 __all__ = ["Bounded", "for_each", "takes_deadline", "waits"]
 
@@ -161,6 +162,9 @@ class Bounded(Guarded):
             if circuit is not None:
                 circuit.give_back(probe)
             return None
+        if isinstance(error, GivenUp) and circuit is not None:
+            circuit.give_back(probe)
+            return circuit.refusal(operation, key, f"given up after {took:.3g} s: ")
         failure = translated(operation, key, self.name, error)
         if isinstance(error, TimeoutError) and budget is not None:
             failure = OperationFailed(

@@ -45,6 +45,8 @@ class Circuit:
         self.backend = backend
         #: What is owed to the backend and what was given up, for `Health`; see `memo.recovery`.
         self.owing: Any = None
+        #: The operations of loops, which are given up when it opens; see `Underway`.
+        self.underway: Any = None
         #: Whether `admit` is to be asked before an operation.
         self.shut = False
         #: Operations that have failed in a row.
@@ -101,9 +103,14 @@ class Circuit:
                     return self._probe
         return REFUSED if self.shut else 0
 
-    def refusal(self, operation: str, key: Any) -> OperationFailed:
-        """The error of an operation that is not tried; its cause is that of the last failure."""
-        error = OperationFailed(self.reason, operation=operation, key=key, backend=self.backend)
+    def refusal(self, operation: str, key: Any, given_up: str = "") -> OperationFailed:
+        """The error of an operation that is not tried, or that is `given_up` after some time.
+
+        Its cause is that of the last failure.
+        """
+        error = OperationFailed(
+            given_up + self.reason, operation=operation, key=key, backend=self.backend
+        )
         error.__cause__ = self.cause
         return error
 
@@ -138,6 +145,8 @@ class Circuit:
             self.shut = True
             self._since = now
             self._open(now, error)
+        if self.underway is not None:
+            self.underway.give_up(self)
         self._tell("has opened")
 
     def give_back(self, probe: int) -> None:

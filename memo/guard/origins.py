@@ -15,13 +15,14 @@ from ..forking import ForkableLock
 from ..recovery import Recovery
 from .circuit import Circuit
 from .replays import Replays
+from .underway import Underway
 from .workers import Workers
 
 __all__ = ["Origin", "origin_of"]
 
 
 class Origin:
-    """One backend: its breakers, what it is owed, and the threads it is called in by loops."""
+    """One backend: its breakers, what it is owed, and what is under way in loops, or for them."""
 
     def __init__(self, backend: Any) -> None:
         #: Kept, so that nothing else gets its `id` meanwhile.
@@ -29,6 +30,7 @@ class Origin:
         self.name = name_of(backend)
         self.recovery = Recovery(self.name)
         self.replays = Replays(self.recovery)
+        self.underway = Underway()
         self.workers = Workers()
         self._circuits: weakref.WeakValueDictionary[Breaker, Circuit]
         self._circuits = weakref.WeakValueDictionary()
@@ -40,6 +42,7 @@ class Origin:
             if circuit is None:
                 circuit = self._circuits[options] = Circuit(options, self.name)
                 circuit.owing = self.recovery
+                circuit.underway = self.underway
             return circuit
 
 

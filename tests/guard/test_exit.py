@@ -130,6 +130,7 @@ def test_a_child_of_a_parent_that_holds_every_lock_works():
         guard.circuit._lock.lock,
         guard.recovery._lock.lock,
         guard.origin.workers._changed,
+        guard.origin.underway._lock.lock,
         origins._lock.lock,
         *(colour._lock.lock for colour in guard.origin.replays._colours),
     ]
