@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
 
-from faults.phases import Call, Heard, Phase
+from faults.phases import Call, Heard, Phase, Records, refusal
 from servers.process import wait_until
 
 from memo import Breaker, CacheError, Policy, cached
@@ -72,8 +72,8 @@ class Callers:
         #: Failures in a row after which the breaker opens.
         self.failures = 0 if policy.breaker is None else policy.breaker.failures
         self.strict = policy.failed == STRICT.failed
-        self.calls: list[Call] = []
-        self.heard: list[Heard] = []
+        self.calls = Records(Call)
+        self.heard = Records(Heard)
         #: The moments at which the function was called.
         self.loads: list[float] = []
         self._work = work
@@ -142,6 +142,7 @@ class Callers:
         """What happens in the block, from `begin()` on, until `end()`."""
         phase = Phase(self)
         begin()
+        phase.begin()
         try:
             yield phase
         finally:
@@ -220,16 +221,15 @@ class Callers:
         at, loaded = begun
         took = time.perf_counter() - at
         right = type(value) is dict and value == {"key": key, "square": key * key}
-        if error is not None:
-            error = error.with_traceback(None)
-        self.calls.append(Call(at, took, key, loaded[0], right, error))
+        told = None if error is None else refusal(error)
+        self.calls.add(at, took, key, loaded[0], right, told)
         self._done[number] += 1
 
     def _hear(self, error: CacheError) -> None:
-        refused = getattr(error, "reason", "").startswith("its breaker is open")
-        cause = None if error.__cause__ is None else type(error.__cause__)
+        reason = getattr(error, "reason", "")
+        refused = reason.startswith(("its breaker is open", "timed out: nothing is left"))
         operation = getattr(error, "operation", None)
-        self.heard.append(Heard(time.perf_counter(), type(error), operation, cause, refused))
+        self.heard.add(time.perf_counter(), type(error).__name__, operation, refused)
 
 
 class Threads(Callers):

@@ -43,7 +43,7 @@ def add_up(crowd):
     assert info.hits + info.misses == len(crowd.calls)
     assert info.loads == len(crowd.loads)
     assert info.failures == len(crowd.heard) == sum(info.failures_by.values())
-    kinds = {(heard.kind.__name__, heard.operation) for heard in crowd.heard}
+    kinds = {(heard.kind, heard.operation) for heard in crowd.heard}
     assert kinds == set(info.failures_by)
 
 
