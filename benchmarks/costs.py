@@ -20,6 +20,7 @@ import textwrap
 import threading
 import time
 import types
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -28,9 +29,10 @@ import wrapt
 
 from memo import cached
 from memo.backends.expiries import Expiries
+from memo.entry import ABSENT
 from memo.eviction import DEFAULT, ordering
 from memo.flights import Flights
-from memo.flights.threads import Flight
+from memo.flights.threads import BareFlight
 from memo.turns import PlainTurn
 
 ROUNDS = 300
@@ -269,13 +271,13 @@ def miss() -> None:
             "memo": called(f),
             "the loop, and the function by itself": called(function),
             "a look that finds nothing": called(Proxy(ladder_until_found(core))),
-            "a flight: made, taken off, landed": _flights(),
+            "a flight: made, taken off, landed, but for the lock": _flights(),
             "a place in the store, full": _puts(whole()._self_site.core.memory),
             "of which: the lock, taken and let go": _locks(),
             "of which: a node, made": _nodes(core.memory),
             "of which: the eviction's choice and its order": _orders(),
             "of which: the line of expiries": _lines(core.memory),
-            "the turn, made": called(lambda key: PlainTurn(core, (key,))),
+            "the turn, made": called(lambda key: PlainTurn()),
             "two looks at a clock for load_time": called(_clocks),
         },
         keys,
@@ -319,19 +321,25 @@ def _flights() -> Round:
     flights, leader = Flights(), Leader()
 
     def one(key: Any) -> None:
-        flight = Flight((key,), leader)
+        flight = BareFlight()
+        flight.key = (key,)
+        flight.result = ABSENT
+        flight.superseded = False
+        flight.below = flight.landed = None
+        flight.owner = threading.get_ident()
+        flight.leader = weakref.ref(leader)
         flights.enter(flight)
-        flights.land(flight, key)
+        flights.end(flight, key)
 
     return called(one)
 
 
 def _puts(memory: Any) -> Round:
-    flight = Flight((0,), None)
-
     def one(key: Any) -> None:
         now = time.monotonic()
-        memory.put((key,), key, now, now + HOUR, flight)
+        gone: list[Any] = []
+        with memory.guard.lock:
+            memory.put((key,), key, now, now + HOUR, gone)
 
     return called(one)
 
@@ -347,11 +355,15 @@ def _locks() -> Round:
 
 
 def _nodes(memory: Any) -> Round:
-    held = memory._held
+    plain = memory._plain
 
     def one(key: Any) -> None:
-        node = held((key,), key)
-        node.created = node.expires = node.kept_until = node.answers_until = 1.0
+        node = plain()
+        node.key = (key,)
+        node.value = key
+        node.size = 1
+        node.used = False
+        node.answers_until = node.span = 1.0
 
     return called(one)
 
@@ -369,13 +381,10 @@ def _orders() -> Round:
 
 
 def _lines(memory: Any) -> Round:
-    held, expiries = memory._held, Expiries()
-    node = held((0,), 0)
-    node.created, node.expires = 0.0, float(HOUR)
-    node.kept_until = node.answers_until = node.expires
+    expiries = Expiries()
+    node, other = memory._plain(), memory._plain()
+    node.answers_until = node.span = other.answers_until = other.span = float(HOUR)
     expiries.add(node)
-    other = held((1,), 1)
-    other.created, other.expires, other.kept_until = node.created, node.expires, node.kept_until
 
     def one(key: Any) -> None:
         expiries.add(other)
@@ -415,13 +424,15 @@ def memory() -> None:
     f = cached(ttl=HOUR, maxsize=1 << 15)(lambda argument: argument)
     called(f)([f"key:{number}" for number in range(1 << 15)])
     store = f._self_site.core.memory
-    key, node = next(iter(store._store.table.items()))
+    (key, node), (_, other) = itertools.islice(store._store.table.items(), 2)
     slots = [slot for kind in type(node).__mro__ for slot in getattr(kind, "__slots__", ())]
     floats = {id(value): value for slot in slots if type(value := getattr(node, slot)) is float}
+    for slot in slots:
+        floats.pop(id(getattr(other, slot)), None)  # shared with others
     parts = {
         f"the node: {len(slots)} slots ({', '.join(slots)})": sys.getsizeof(node),
         "the tuple that is the key": sys.getsizeof(key),
-        f"{len(floats)} moments in time, floats": sum(map(sys.getsizeof, floats.values())),
+        f"{len(floats)} of its times, floats of its own": sum(map(sys.getsizeof, floats.values())),
         "the share in the table, a dict": sys.getsizeof(store._store.table) / len(store),
     }
     print(f"\n{'An entry':<58}{'bytes':>8}")

@@ -347,8 +347,8 @@ class Site:
         flow: Flow
         if core.plain and core.rules.standby is None:
             try:
-                plain = PlainTurn(core, keys.make(keyed, kwargs) if kwargs else keys.of(keyed))
-                if plain.take_off():
+                plain = PlainTurn()
+                if plain.take_off(core, keys.make(keyed, kwargs) if kwargs else keys.of(keyed)):
                     return plain
             except Exception:  # noqa: S110 - found again below
                 pass

@@ -46,12 +46,13 @@ class Expiries:
     class alone; `newer` is None while it stands in no line.
     """
 
-    __slots__ = ("_lines", "_recent", "not_before")
+    __slots__ = ("_lines", "not_before", "recent")
 
     def __init__(self) -> None:
         self._lines: dict[tuple[float, float], _Line] = {}
-        #: The line that was joined last, and how long what stands in it lives: at least, less than.
-        self._recent = _NO_LINE
+        #: The line that was joined last, and how long what stands in it lives: at least, less than;
+        #: of entries that are of no use once they have expired.
+        self.recent = _NO_LINE
         #: Moments before which a search is vain: for what has expired, for what is of no use.
         self.not_before = [FOREVER, FOREVER]
 
@@ -62,7 +63,7 @@ class Expiries:
             return
         created = node.created
         lifetime = node.expires - created
-        recent = self._recent
+        recent = self.recent
         if node.kept_until is node.expires and recent[1] <= lifetime < recent[2]:
             line = recent[0]
         else:
@@ -82,7 +83,7 @@ class Expiries:
         if line is None:
             line = self._lines[shortest] = _Line(shortest)
         if lifetime == kept:
-            self._recent = (line, shortest[0], _above(lifetime))
+            self.recent = (line, shortest[0], _above(lifetime))
         return line
 
     @staticmethod
@@ -105,7 +106,7 @@ class Expiries:
             node = line.newer
             if node is line:
                 del self._lines[name]
-                self._recent = _NO_LINE
+                self.recent = _NO_LINE
                 continue
             for _ in range(_LOOKS):
                 if node is line:
@@ -125,7 +126,7 @@ class Expiries:
     def clear(self) -> None:
         """Let all nodes go."""
         self._lines.clear()
-        self._recent = _NO_LINE
+        self.recent = _NO_LINE
         self.not_before = [FOREVER, FOREVER]
 
 

@@ -8,15 +8,14 @@ whether it is time to look closer (`answers_until`), take the value, and mark th
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
-from ..entry import Entry, Raised
+from ..entry import FOREVER, Entry, Raised
 from ..errors import Full, shown
 from ..eviction import DEFAULT, NAMES, Node, ordering
-from ..forking import mend_after_fork
+from ..forking import ForkableLock, mend_after_fork
 from ..steps import ALONE, Watch
 from .base import in_scope
 from .expiries import Expiries
@@ -33,25 +32,52 @@ _RECLAIMED_PER_WRITE: Final = 2
 _CLEARED_AT_ONCE: Final = 256
 
 
-def _held_type(node_type: type[Node]) -> type[Any]:
-    """The node of an ordering, with room for an entry and a place in the line of expiries.
+class _Kinds(NamedTuple):
+    """The nodes of an ordering, with room for an entry and a place in the line of expiries.
 
     The value is the node's own. `answers_until` is the moment from which a reader must look
     closer: the entry's expiry, or an earlier one where a hit is more than handing the value out.
+
+    Attributes:
+        plain: of an entry for which all three moments are that one. `span` is how long it lives,
+            one object for all that live as long, or where that is for ever when it was created.
+        dated: of any other entry without tags.
+        tagged: of one with tags.
     """
-    known = _held_types.get(node_type.__qualname__)
-    if known is not None and known.__base__ is node_type:
-        return known
-    slots = ("answers_until", "created", "expires", "kept_until", "newer", "older")
-    # Few entries have tags: those that have are of a subclass, and others do without the slot.
-    names = {"__slots__": slots, "__module__": __name__, "tags": ()}
-    made: type[Any] = type("Held", (node_type,), names)
-    made.tagged = type("Tagged", (made,), {"__slots__": ("tags",), "__module__": __name__})
-    _held_types[node_type.__qualname__] = made
-    return made
+
+    plain: type[Any]
+    dated: type[Any]
+    tagged: type[Any]
 
 
-_held_types: dict[str, type[Any]] = {}
+def _kinds(node_type: type[Node]) -> _Kinds:
+    known = _known_kinds.get(node_type)
+    if known is None:
+        known = _known_kinds[node_type] = _Kinds(*_made_kinds(node_type))
+    return known
+
+
+def _made_kinds(node_type: type[Node]) -> Iterator[type[Any]]:
+    def kind(name: str, base: type[Any], *slots: str, **more: Any) -> type[Any]:
+        return type(name, (base,), {"__slots__": slots, "__module__": __name__, **more})
+
+    # Who makes one sets what it holds: a call of a constructor would cost more than all of that.
+    bare: Any = object.__init__
+    held = kind("Held", node_type, "answers_until", "newer", "older", __init__=bare, tags=())
+    plain = kind("Plain", held, "span", created=property(_created))
+    plain.expires = plain.kept_until = held.answers_until  # the slot itself, by more names
+    yield plain
+    dated = kind("Dated", held, "created", "expires", "kept_until")
+    yield dated
+    yield kind("Tagged", dated, "tags")
+
+
+def _created(node: Any) -> float:
+    until, span = node.answers_until, node.span
+    return span if until == FOREVER else until - span  # type: ignore[no-any-return]
+
+
+_known_kinds: dict[type[Node], _Kinds] = {}
 
 
 class Memory:
@@ -86,13 +112,18 @@ class Memory:
         self._bound = math.inf if maxsize is None else maxsize
         self._refuses = eviction == "none"
         self._store = ordering(DEFAULT if self._refuses else eviction, self._bound)
-        self._held = _held_type(self._store.node_type)
+        self._kinds = _kinds(self._store.node_type)
+        self._plain = self._kinds.plain
         self._expiries = Expiries()
+        #: How long the plain entry that was written last lives: one object for as many as can be.
+        self._span = math.nan
         #: What was dropped and is still to be let go of, outside the lock.
         self._gone: list[Any] = []
-        # Dict operations on the user's keys run the user's __eq__ and __hash__, which may call the
-        # cached function again in this thread.
-        self._lock = threading.RLock()
+        #: Writers take it; so do the flights of a cache whose misses come here, in one with `put`.
+        #: Dict operations on the user's keys run the user's __eq__ and __hash__, which may call the
+        #: cached function again in this thread.
+        self.guard = ForkableLock()
+        self._known_lock = self.guard.lock
         #: `peek(key)` is the node under `key` or None, for readers without a lock.
         self.peek: Callable[[Any], Any] = self._store.table.get
         mend_after_fork(self)
@@ -101,6 +132,10 @@ class Memory:
     def fits_all(self) -> bool:
         """Whether there is, or can be made, room for any one value."""
         return self._getsizeof is None and not self._refuses and self._bound >= 1
+
+    @property
+    def _lock(self) -> Any:
+        return self.guard.lock
 
     def read(self, key: Any, /) -> Entry | None:
         """The entry under `key`, expired or not, or None."""
@@ -137,7 +172,8 @@ class Memory:
                 return 0
             node = self.peek(key)
             try:
-                return self._write(node, key, entry, size, answers_until)
+                victims = self._write(node, key, entry, size, answers_until)
+                return victims.__len__()  # by method: `len` itself may be cached
             except Full:
                 raise
             except BaseException:
@@ -148,33 +184,65 @@ class Memory:
             finally:
                 gone += self._take_gone()
 
-    def put(self, key: Any, value: Any, created: float, expires: float, unless: Watch) -> int:
-        """As `write` of such an entry, where the value is no `Raised` and `fits_all` holds."""
-        gone: list[Any] = []  # and `victims`, which are let go of outside the lock, too
-        with self._lock:
-            if unless.superseded:
-                return 0
-            try:
-                node = self.peek(key)
-                if node is not None or created >= self._expiries.not_before[True]:
-                    entry = Entry(value, created, expires, expires)
-                    return self._write(node, key, entry, 1, expires)
-                node = self._held(key, value)
-                node.created = created
-                node.expires = node.kept_until = node.answers_until = expires
-                victims = self._store.insert(node)
-                self._expiries.add(node)
-                for victim in victims:
-                    Expiries.discard(victim)
-                return victims.__len__()  # by method: `len` itself may be cached
-            except BaseException:
-                self._reset()  # as in `write`
-                raise
-            finally:
-                if self._gone:
-                    gone += self._take_gone()
+    def put(
+        self, key: Any, value: Any, created: float, expires: float, gone: list[Any]
+    ) -> Sequence[Any]:
+        """As `write` of such an entry, where the value is no `Raised` and `fits_all` holds.
 
-    def _write(self, node: Any, key: Any, entry: Entry, size: float, answers_until: float) -> int:
+        The caller holds the lock of `guard`, and lets go of what is dropped once it does not: of
+        the nodes that were evicted, which are returned, and of all else, which is added to `gone`.
+        """
+        node = self.peek(key)
+        expiries = self._expiries
+        span = created if expires is FOREVER else self._span
+        if (
+            node is not None
+            or (expires is not FOREVER and expires - span != created)
+            or created >= expiries.not_before[True]
+        ):
+            return self._put(node, key, Entry(value, created, expires, expires), gone)
+        try:
+            node = self._plain()
+            node.key = key
+            node.value = value
+            node.size = 1
+            node.answers_until = expires
+            node.span = span
+            victims: Sequence[Any] = self._store.insert(node)
+            line, least, most = expiries.recent
+            if expires is FOREVER:
+                node.newer = node.older = None
+            elif least <= span < most and (last := line.older) is not line:
+                node.older = last
+                node.newer = line
+                last.newer = line.older = node
+            else:
+                expiries.add(node)
+            for victim in victims:  # Expiries.discard(victim)
+                newer = victim.newer
+                if newer is not None:
+                    older = victim.older
+                    older.newer = newer
+                    newer.older = older
+                    victim.newer = victim.older = None
+        except BaseException:
+            self._reset()  # as in `write`
+            raise
+        return victims
+
+    def _put(self, node: Any, key: Any, entry: Entry, gone: list[Any]) -> Sequence[Any]:
+        try:
+            return self._write(node, key, entry, 1, entry.expires)
+        except BaseException:
+            self._reset()
+            raise
+        finally:
+            gone += self._take_gone()
+
+    def _write(
+        self, node: Any, key: Any, entry: Entry, size: float, answers_until: float
+    ) -> Sequence[Any]:
+        """Store `entry` in place of `node`; returns the nodes that were evicted for it."""
         if size > self._bound:
             if node is not None:
                 self._remove(node)  # what it held is outdated
@@ -182,7 +250,10 @@ class Memory:
         if node is not None:
             Expiries.discard(node)  # its old expiry does not count any more
         self._make_room(size - (0 if node is None else node.size), key, node, entry.created)
-        if node is not None and (answers_until == -math.inf or entry.tags or node.tags):
+        kind, span = self._kind(entry, answers_until)
+        if node is not None and (
+            type(node) is not kind or answers_until == -math.inf or kind is self._kinds.tagged
+        ):
             # A reader between two looks at the old node must not find the new value in it.
             self._remove(node)
             node = None
@@ -190,22 +261,46 @@ class Memory:
             # The value first: a reader who sees the new deadline must not get the old value.
             self._gone.append(node.value)
             node.value = entry.value
-            _, node.created, node.expires, node.kept_until, _ = entry
-            node.answers_until = answers_until
+            self._date(node, entry, answers_until, span)
             self._expiries.add(node)
             victims = self._store.resize(node, size)
         else:
-            node = (self._held.tagged if entry.tags else self._held)(key, entry.value, size)
-            _, node.created, node.expires, node.kept_until, _ = entry
-            if entry.tags:
-                node.tags = entry.tags
-            node.answers_until = answers_until
+            node = kind()
+            node.key = key
+            node.value = entry.value
+            node.size = size
+            self._date(node, entry, answers_until, span)
             victims = self._store.insert(node)
             self._expiries.add(node)
         for victim in victims:
             Expiries.discard(victim)
             self._gone.append(victim)
-        return victims.__len__()  # by method: `len` itself may be cached
+        return victims
+
+    def _kind(self, entry: Entry, answers_until: float) -> tuple[type[Any], float | None]:
+        """The kind of node for `entry`, and of a plain one the span."""
+        _, created, expires, kept_until, tags = entry
+        if tags:
+            return self._kinds.tagged, None
+        if not answers_until == expires == kept_until:
+            return self._kinds.dated, None
+        if expires == FOREVER:
+            return self._plain, created
+        for span in (self._span, expires - created):
+            if expires - span == created:
+                self._span = span
+                return self._plain, span
+        return self._kinds.dated, None  # the sum was rounded
+
+    @staticmethod
+    def _date(node: Any, entry: Entry, answers_until: float, span: float | None) -> None:
+        if span is not None:
+            node.span = span
+        else:
+            _, node.created, node.expires, node.kept_until, tags = entry
+            if tags:
+                node.tags = tags
+        node.answers_until = answers_until
 
     def _make_room(self, size: float, key: Any, node: Any, now: float) -> None:
         """Drop what has expired, as far as `size` more needs it; all else is the ordering's to do.
@@ -291,11 +386,10 @@ class Memory:
 
     def after_fork_in_child(self) -> None:
         """Start empty where the fork came in the middle of another thread's write."""
-        if not self._lock.acquire(blocking=False):
-            self._lock = threading.RLock()
+        self.guard.after_fork_in_child()
+        if self.guard.lock is not self._known_lock:
+            self._known_lock = self.guard.lock
             self._reset()
-        else:
-            self._lock.release()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Memory:
         return self

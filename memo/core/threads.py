@@ -21,13 +21,12 @@ class SyncCore(Core):
 
     def __init__(self, **parts: Any) -> None:
         super().__init__(**parts)
-        self.flights = Flights()
+        self.flights = Flights(None if self.memory is None else self.memory.guard)
         self._guard_store(guard_of)
         self.plain = (
             self.scope is None
             and self.memory is not None
             and self.memory.fits_all
-            and self.single_flight
             and self.copy is None
             and plain(self.rules)
         )

@@ -115,25 +115,50 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
 
     # --- a miss ---
 
-    def insert(self, node: Held) -> Sequence[Node]:  # noqa: C901 - in one piece, to be fast
+    def insert(self, node: Held) -> Sequence[Node]:  # noqa: C901, PLR0915 - to be fast
         """Hold `node`, and return the victims dropped to make room. See `Evicting.insert`."""
         size = node.size
-        if size > self._maxsize:
+        most = self._maxsize
+        if size > most:
             raise ValueError("value too large")
+        table = self.table
         marks = self._marks
         digest = hash(node.key) if marks else 0
         victims: Sequence[Node] = ()
         hot = False
-        if self._currsize + size > self._maxsize:
+        if self._currsize + size > most:
             if self._ahead:
                 self._look_ahead()
-            victims = (self._drop(),)
+            victim: Any = self._cold
+            if victim is None or victim.used or self._demoted is not None:
+                victim = self._drop()
+            else:  # the common case of it: `_take`, and `_let_go`
+                after = victim.next
+                if after is victim:
+                    self._cold = None
+                else:
+                    before = victim.prev
+                    before.next = after
+                    after.prev = before
+                    self._cold = after
+                victim.prev = victim.next = NOWHERE
+                if self._next_ahead is victim:
+                    self._next_ahead = None
+                try:
+                    del table[victim.key]
+                except BaseException:
+                    self._place(victim)
+                    raise
+                self._currsize = self._currsize - victim.size if table else 0
+                self._bury(victim)
+            victims = (victim,)
             self.evictions += 1
-            if self._currsize + size > self._maxsize:
+            if self._currsize + size > most:
                 victims = [*victims, *self._make_room(size)]
         else:
             hot = self._hot_size + size <= self._hot_room
-        held: Held = self.table.setdefault(node.key, node)
+        node.used = False
+        held: Held = table.setdefault(node.key, node)
         if held is not node:
             raise KeyError(node.key)
         self._currsize += size
@@ -159,35 +184,9 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
                 node.prev = newest
                 node.next = oldest
                 newest.next = oldest.prev = node
-        if self._currsize > self._maxsize:  # the key's __eq__ inserted something else meanwhile
+        if self._currsize > most:  # the key's __eq__ inserted something else meanwhile
             victims = [*victims, *self._shrink(node)]
         return victims
-
-    def _drop(self) -> Node:
-        node = self._cold
-        if node is None or node.used or self._demoted is not None:
-            return super()._drop()
-        # The common case of `_take`, and `_let_go`.
-        after = node.next
-        if after is node:
-            self._cold = None
-        else:
-            before = node.prev
-            before.next = after
-            after.prev = before
-            self._cold = after
-        node.prev = node.next = NOWHERE
-        if self._next_ahead is node:
-            self._next_ahead = None
-        table = self.table
-        try:
-            del table[node.key]
-        except BaseException:
-            self._place(node)
-            raise
-        self._currsize = self._currsize - node.size if table else 0
-        self._bury(node)
-        return node
 
     # --- the cold and the demoted ---
 

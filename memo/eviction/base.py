@@ -114,6 +114,7 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
     def insert(self, node: Held) -> Sequence[Node]:
         """Hold `node`, and return the victims that were dropped to make room for it.
 
+        Of a new node that was made without its constructor, `key`, `value` and `size` must be set.
         If the key's `__hash__` or `__eq__` raises, `node` is not held; victims that were dropped
         before that stay dropped.
 
@@ -128,6 +129,7 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
         victims: Sequence[Node] = ()
         if self._currsize + size > self._maxsize:
             victims = self._make_room(size)
+        node.used = False
         held: Held = self.table.setdefault(node.key, node)
         if held is not node:
             raise KeyError(node.key)

@@ -6,7 +6,7 @@ own, and no user's key is hashed for it.
 
 import math
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import cachetools
@@ -90,6 +90,11 @@ class _Recorded(_Ordered[K, V], Generic[K, V]):
         reads: deque[RecordingNode] = deque(maxlen=int(length))
         self._reads = reads
         return reads
+
+    def insert(self, node: Held) -> Sequence[Node]:
+        """Hold `node`, and return the victims dropped to make room. See `Evicting.insert`."""
+        node.reads = None
+        return super().insert(node)
 
     def _place(self, node: Held) -> None:
         reads = self._reads

@@ -11,6 +11,6 @@ call each other), the caller loads by itself instead.
 
 from .table import ANEW
 from .tasks import AsyncFlight, AsyncFlights
-from .threads import Flight, Flights
+from .threads import BareFlight, Flight, Flights
 
-__all__ = ["ANEW", "AsyncFlight", "AsyncFlights", "Flight", "Flights"]
+__all__ = ["ANEW", "AsyncFlight", "AsyncFlights", "BareFlight", "Flight", "Flights"]

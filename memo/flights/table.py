@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from typing import Any, Final, Generic, TypeVar
 
 from ..entry import ABSENT
-from ..forking import mend_after_fork
+from ..forking import ForkableLock, mend_after_fork
 
 __all__ = ["ANEW", "BaseFlight", "Table"]
 
@@ -41,17 +41,29 @@ F = TypeVar("F", bound=BaseFlight)
 
 
 class Table(Generic[F]):
-    """The flights under way, by key."""
+    """The flights under way, by key.
 
-    def __init__(self) -> None:
+    Whoever replaces or drops a flight holds the lock of `guard`. A new one may be opened without,
+    where there is none: by `dict.setdefault`, which is one step under the GIL. So under the lock,
+    what is there stays there, and what is not may come at any moment.
+
+    Args:
+        guard: the lock, where something else is to be done in one with the landing of a flight.
+    """
+
+    def __init__(self, guard: ForkableLock | None = None) -> None:
         self._flights: dict[Any, F] = {}
         # Looking a key up may run the user's __eq__, which may call the cached function again:
         # the lock must let its own thread in a second time.
-        self._lock = threading.RLock()
+        self.guard = guard or ForkableLock()
         #: How many flights have landed, counted in as many places as keys are spread over; None as
         #: long as nobody has asked.
         self._landings: list[int] | None = None
         mend_after_fork(self)
+
+    @property
+    def _lock(self) -> Any:
+        return self.guard.lock
 
     def landings(self, key: Any) -> int:
         """A count that grows whenever a flight of `key` lands, and now and then besides."""
@@ -66,19 +78,22 @@ class Table(Generic[F]):
                 self._landings = [0] * _PLACES
 
     def _push(self, flight: F) -> None:
-        flight.below = self._flights.get(flight.key)
-        self._flights[flight.key] = flight
+        below = self._flights.setdefault(flight.key, flight)
+        if below is not flight:
+            flight.below = below
+            self._flights[flight.key] = flight
 
     def _drop(self, flight: F) -> None:
+        key = flight.key
         if self._landings is not None:
-            self._landings[hash(flight.key) % _PLACES] += 1
-        top = self._flights.pop(flight.key, None)
+            self._landings[hash(key) % _PLACES] += 1
+        top = self._flights.get(key)
         if top is flight:
-            if flight.below is not None:
-                self._flights[flight.key] = flight.below
+            if flight.below is None:
+                self._flights.pop(key, None)  # which its own code may have landed meanwhile
+            else:
+                self._flights[key] = flight.below
             return
-        if top is not None:
-            self._flights[flight.key] = top
         while top is not None:
             if top.below is flight:
                 top.below = flight.below
@@ -89,8 +104,14 @@ class Table(Generic[F]):
 
     def _clear_if_all_landed(self) -> None:
         """Forget flights that have landed and cannot be found: their keys' hashes have changed."""
-        if all(_landed(flight) for flight in self._flights.values()):
-            self._flights.clear()
+        if all(_landed(flight) for flight in list(self._flights.values())):
+            self._forget_all()
+
+    def _forget_all(self) -> None:
+        """Let all go, without a look at their keys; whoever has just come is superseded, too."""
+        while self._flights:
+            with contextlib.suppress(KeyError):
+                _mark(self._flights.popitem()[1])
 
     def supersede(self, key: Any) -> None:
         """What is being loaded for `key` is outdated: nothing of it will be stored."""
@@ -103,10 +124,7 @@ class Table(Generic[F]):
     def supersede_all(self) -> None:
         """What is being loaded for any key is outdated."""
         with self._lock:
-            flights = list(self._flights.values())
-            self._flights.clear()
-        for flight in flights:
-            _mark(flight)
+            self._forget_all()
 
     def loading(self, key: Any) -> bool:
         """Whether a load of `key` is under way."""
@@ -117,7 +135,7 @@ class Table(Generic[F]):
 
     def after_fork_in_child(self) -> None:
         """Forget the flights that threads and loops of the parent lead."""
-        self._lock = threading.RLock()
+        self.guard.after_fork_in_child()
         self._flights.clear()
 
 

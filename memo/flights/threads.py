@@ -15,7 +15,7 @@ from ..forking import mend_after_fork
 from ..steps import LATE
 from .table import ANEW, BaseFlight, Table
 
-__all__ = ["Flight", "Flights"]
+__all__ = ["BareFlight", "Flight", "Flights"]
 
 
 class Flight(BaseFlight):
@@ -40,6 +40,14 @@ class Flight(BaseFlight):
     def over(self) -> bool:
         """Whether waiting is no use: it has landed, or was dropped by an interrupted leader."""
         return self.result is not ABSENT or (self.leader is not None and self.leader() is None)
+
+
+class BareFlight(Flight):
+    """A flight whose maker sets all that it has: a call of a constructor costs more than that."""
+
+    __slots__ = ()
+
+    __init__: Any = object.__init__
 
 
 class Landing:
@@ -107,18 +115,25 @@ class Flights(Table[Flight]):
     def lead(self, key: Any, leader: Any) -> Flight:
         """Open a flight beside whatever is under way, for a load that nobody is to wait for."""
         flight = Flight(key, leader)
-        with self._lock:
-            self._push(flight)
+        self.add(flight)
         return flight
+
+    def add(self, flight: Flight) -> None:
+        """Open `flight` beside whatever is under way."""
+        if self._flights.setdefault(flight.key, flight) is not flight:
+            with self._lock:
+                self._push(flight)
 
     def try_lead(self, key: Any) -> Flight | None:
         """Open a flight that nobody leads yet, or None where one is under way."""
         with self._lock:
-            under_way = self._flights.get(key)
-            if under_way is not None and not under_way.over:
-                return None
             flight = Flight(key, None)
             flight.owner = 0
+            under_way = self._flights.setdefault(key, flight)
+            if under_way is flight:
+                return flight
+            if not under_way.over:
+                return None
             self._flights[key] = flight
             return flight
 
@@ -144,6 +159,9 @@ class Flights(Table[Flight]):
         an interrupt cannot come in between, the leader knows its flight before others see it.
         """
         key = flight.key
+        under_way = self._flights.setdefault(key, flight)
+        if under_way is flight:
+            return flight
         with self._lock:
             under_way = self._flights.setdefault(key, flight)
             if under_way is flight:
@@ -237,11 +255,16 @@ class Flights(Table[Flight]):
         flight.result = result
         try:
             with self._lock:
-                try:
-                    self._drop(flight)
-                except BaseException:
-                    self._clear_if_all_landed()
-                    raise
+                self.end(flight, result)
         finally:
             if flight.landed is not None:
                 flight.landed.set()
+
+    def end(self, flight: Flight, result: Any) -> None:
+        """The same for one who holds the lock, and afterwards sets what is `landed` of it."""
+        flight.result = result
+        try:
+            self._drop(flight)
+        except BaseException:
+            self._clear_if_all_landed()
+            raise

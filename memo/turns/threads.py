@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from threading import get_ident
 from time import perf_counter
 from typing import Any, Final
+from weakref import ref
 
 from .. import flow as flows
 from ..background import Job, background
@@ -15,7 +16,7 @@ from ..core import SyncCore
 from ..drive import advance
 from ..entry import ABSENT, FOREVER, USED_UP, Raised
 from ..errors import CacheError, NoValue
-from ..flights import ANEW, Flight, Flights
+from ..flights import ANEW, BareFlight, Flight, Flights
 from ..flights.workers import workers
 from ..steps import LATE, Admit, Followed, Join, Load, LoadBehind, Refresh, Refusal
 from .base import BaseTurn, bulkhead_of, own
@@ -137,7 +138,7 @@ class Turn(BaseTurn):
         What came of it is `result`, for the one who waits for the flight that was handed over.
         """
         flight = self.flight
-        flight.owner = threading.get_ident()
+        flight.owner = get_ident()
         result: Any = ABSENT
         loaded: Any = None
         try:
@@ -249,20 +250,31 @@ class PlainTurn:
     answered: Final = False
     answer: Final = None
 
-    def __init__(self, core: Any, key: Any) -> None:
+    # What it sets: a call of a constructor would cost more than all of that.
+    core: Any
+    key: Any
+    flight: BareFlight
+    started: float
+
+    def take_off(self, core: Any, key: Any) -> bool:
+        """Lead the load of `key`; False where there may be something to decide."""
         self.core = core
         self.key = key
-
-    def take_off(self) -> bool:
-        """Lead the load of the key; False where there may be something to decide."""
-        core: Any = self.core
-        flight = self.flight = Flight(self.key, self)
+        flight = self.flight = BareFlight()
+        flight.key = key
+        flight.result = ABSENT
+        flight.superseded = False
+        flight.below = flight.landed = None
+        flight.owner = get_ident()
+        flight.leader = ref(self)
         flying = True
         try:
-            flying = core.flights.enter(flight) is flight
-            if not flying:
+            if not core.single_flight:
+                core.flights.add(flight)
+            elif core.flights.enter(flight) is not flight:
+                flying = False
                 return False
-            node = core.memory.peek(self.key)
+            node = core.memory.peek(key)
             if node is not None:
                 if core.rules.timer() < node.expires:
                     return False
@@ -283,38 +295,48 @@ class PlainTurn:
         if self.flight.result is ABSENT:
             self.core.flights.land(self.flight, ANEW)
 
-    def loaded(self, value: Any) -> Any:
+    def loaded(self, value: Any) -> Any:  # noqa: C901 - in one piece, to be fast
         """The function has returned `value`; returns the caller's answer."""
         core, flight = self.core, self.flight
-        stats, rules = core.stats, core.rules
+        stats, rules, flights = core.stats, core.rules, core.flights
         result = value
         used_up = type(value) in USED_UP
+        stored = landed = False
+        gone: list[Any] = []  # and `victims`: what is let go of outside the lock
         try:
             stats.loads += 1
             took = perf_counter() - self.started
             stats.load_time += took
-            stored = False
             if not used_up:
                 ttl = rules.freshness.ttl
                 now = rules.timer()
+                expires = FOREVER if ttl is FOREVER else now + ttl
+                victims: Sequence[Any] = ()
                 try:
-                    expires = FOREVER if ttl is FOREVER else now + ttl
-                    evicted = core.memory.put(self.key, value, now, expires, flight)
-                    stats.evictions += evicted
-                    stored = True
+                    with flights.guard.lock:  # which is the store's, too
+                        if not flight.superseded:
+                            victims = core.memory.put(self.key, value, now, expires, gone)
+                        stored = True
+                        flights.end(flight, value)
+                        landed = True
                 except RecursionError:
                     raise
                 except Exception:  # noqa: S110 - the flow finds out what is wrong
                     pass
+                if victims:
+                    stats.evictions += victims.__len__()  # by method: `len` itself may be cached
             if not stored:
                 result = core.settle(flows.keep(self.key, value, rules, stats, flight))
         except Exception as fault:
             core.fault("memo itself", fault)
         finally:
-            try:
-                core.flights.land(self.flight, ANEW if used_up else result)
-            except Exception as fault:
-                core.fault("looking a key up", fault)
+            if not landed:
+                try:
+                    flights.land(flight, ANEW if used_up else result)
+                except Exception as fault:
+                    core.fault("looking a key up", fault)
+            elif flight.landed is not None:
+                flight.landed.set()
         if type(result) is Refusal:
             raise result.error.with_traceback(None)
         return result

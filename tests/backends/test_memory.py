@@ -514,6 +514,36 @@ def test_gives_the_last_entry_or_none(steps, maxsize, eviction):
         assert maxsize is None or len(memory) <= maxsize
 
 
+MOMENTS = st.floats(-1e10, 1e10)
+
+
+@given(st.lists(st.tuples(KEYS, MOMENTS, MOMENTS, MOMENTS, st.sampled_from([(), ("tag",)]))))
+def test_an_entry_has_the_times_it_was_written_with(entries):
+    """To the last digit, though entries of one lifetime do not keep all of them."""
+    memory = Memory(None)
+    for key, created, expires, kept_until, tags in entries:
+        for written in (
+            Entry("value", created, expires, kept_until, tags),
+            Entry("value", created, expires, expires, tags),
+            Entry("value", created, created + 60.0, created + 60.0, tags),
+            Entry("value", created, created + 0.1, created + 0.1, tags),
+            Entry("value", created),
+        ):
+            memory.write(key, written)
+            assert memory.read(key) == written
+
+
+def test_entries_of_one_lifetime_share_what_is_the_same_of_them():
+    """They keep one moment each, and how long they live together."""
+    times = iter([100.0, 200.0, 300.1])
+    memory = Memory()
+    for key in "abc":
+        memory.write(key, entry(lambda: next(times), ttl=60.0))
+    first, *others = (memory.peek(key) for key in "abc")
+    assert all(other.span is first.span for other in others)
+    assert [first.created, first.expires, first.kept_until] == [100.0, 160.0, 160.0]
+
+
 @given(STEPS)
 def test_none_is_full_exactly_when_nothing_has_expired(steps):
     """Without an eviction a write is refused if and only if it needs room and nothing expired."""

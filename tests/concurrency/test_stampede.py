@@ -461,6 +461,30 @@ def test_without_single_flight_everybody_loads():
     assert nothing_left(load)
 
 
+def test_without_single_flight_a_load_that_has_ended_meanwhile_is_used():
+    """Who finds nothing, and is then overtaken by another caller's load, has its value."""
+    answers = iter(["first", "second"])
+
+    class Key:
+        """Its second hash, of the call that is on its way in, comes after a whole other call."""
+
+        asked = 0
+
+        def __hash__(self):
+            self.asked += 1
+            if self.asked == 2:
+                load(self)
+            return 1
+
+    @cached(ttl=60, single_flight=False)
+    def load(key):
+        return next(answers)
+
+    assert load(Key()) == "first"
+    assert load.cache_info().loads == 1
+    assert nothing_left(load)
+
+
 def test_without_single_flight_every_task_loads():
     """The same in a loop."""
     executions = []

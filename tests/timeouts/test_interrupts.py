@@ -96,12 +96,14 @@ def of_cache():
 
 CALLS = {
     "plain": of_function(),
+    "alone": of_function(single_flight=False),
     "windows": of_function(ttl=10, stale_if_error=5),
     "key": of_function(ttl=10, key=lambda key: key),
     "copy": of_function(ttl=10, copy=lambda value: value),
     "hard timeout": of_function(ttl=10, hard_timeout=60),
     "on a mapping": of_function(ttl=10, backend={}),
     "plain, raises": of_failing(),
+    "alone, raises": of_failing(single_flight=False),
     "windows, raises": of_failing(ttl=10, stale_if_error=5),
     "hard timeout, raises": of_failing(hard_timeout=60),
     "covered": of_covered,
