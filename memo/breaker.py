@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from .errors import shown
 from .freshness import Duration, seconds
+from .records import record
 
 __all__ = ["Breaker", "Health"]
 
@@ -23,7 +23,7 @@ State = Literal["closed", "half-open", "open"]
 Status = Literal["up", "degraded", "down"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record(frozen=True, kw_only=True)
 class Breaker:
     """When a backend is given up for a while, and when it is tried again.
 
@@ -50,8 +50,8 @@ class Breaker:
     window: Duration = 10.0
     minimum_calls: int = 20
     probe_every: Duration = 1.0
-    on_change: Callable[[Health], object] | None = field(default=None, hash=False)
-    timer: Callable[[], float] = field(default=time.monotonic, hash=False)
+    on_change: Callable[[Health], object] | None = None
+    timer: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         for name in ("failures", "minimum_calls"):
@@ -76,11 +76,16 @@ class Breaker:
         if not callable(self.timer):
             raise TypeError(f"Breaker(timer={shown(self.timer)}): takes a callable giving seconds")
 
+    def __hash__(self) -> int:
+        # Without the callables, which may be of a kind that has none.
+        judged = (self.failures, self.rate, self.window, self.minimum_calls)
+        return hash((judged, self.probe_every))
+
     def __repr__(self) -> str:
         changed = ", ".join(
-            f"{one.name}={shown(getattr(self, one.name))}"
-            for one in fields(self)
-            if getattr(self, one.name) != one.default
+            f"{name}={shown(value)}"
+            for name, value in vars(self).items()
+            if value != getattr(Breaker, name)
         )
         return f"Breaker({changed})"
 
@@ -92,7 +97,7 @@ def _check_count(name: str, value: Any) -> None:
         raise ValueError(f"{name}={value!r}): takes a whole number of at least 1")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@record(frozen=True, kw_only=True)
 class Health:
     """How a backend is, as far as this process has seen.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -23,6 +22,7 @@ from .freshness import Duration, seconds
 from .guard import Circuit
 from .options import DEFAULT_MAXSIZE, InForce, Options
 from .policy import Policy
+from .records import replaced
 from .stats import CacheInfo
 from .steps import Refusal
 from .turns import AsyncTurn, Turn
@@ -591,4 +591,4 @@ def _present(loaded: Mapping[Any, Any]) -> dict[Any, Any]:
 def _with_ttl(core: Core, ttl: Duration | None) -> Any:
     if ttl is None:
         return None
-    return dataclasses.replace(core.rules.freshness, ttl=seconds("ttl", ttl))
+    return replaced(core.rules.freshness, ttl=seconds("ttl", ttl))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, TracebackType
 from typing import Any, Final, Literal, NamedTuple
 
 from .errors import twin
+from .records import record
 
 __all__ = ["ABSENT", "FOREVER", "USED_UP", "Entry", "Outcome", "Raised", "Status"]
 
@@ -90,7 +90,7 @@ class Raised:
         return twin(self.error).with_traceback(self.traceback)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Outcome:
     """What a look into the cache found, without calling, raising or counting.
 

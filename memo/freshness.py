@@ -11,12 +11,12 @@ import contextlib
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 from .entry import FOREVER, Entry, Raised
 from .errors import NoValue, detached, shown
+from .records import record
 
 __all__ = ["Duration", "Freshness", "Pauses", "seconds"]
 
@@ -27,8 +27,7 @@ Kinds = Mapping[type[BaseException], float]
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART: Final = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)"
-_TEXT: Final = re.compile(rf"\s*(?:{_PART}\s*)+", re.ASCII)
-_PARTS: Final = re.compile(_PART, re.ASCII)
+_TEXT: Final = rf"\s*(?:{_PART}\s*)+"
 _TAKES: Final = 'seconds (int or float), a timedelta, or text such as "90s", "5m", "1h30m"'
 
 
@@ -48,9 +47,10 @@ def seconds(
     if isinstance(value, timedelta):
         amount = value.total_seconds()
     elif isinstance(value, str):
-        if not _TEXT.fullmatch(value):
+        if not re.fullmatch(_TEXT, value, re.ASCII):
             raise ValueError(f"{option}={value!r}: takes {takes}")
-        amount = sum(float(number) * _UNITS[unit] for number, unit in _PARTS.findall(value))
+        parts = re.findall(_PART, value, re.ASCII)
+        amount = sum(float(number) * _UNITS[unit] for number, unit in parts)
     elif isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{option}={shown(value)}: takes {takes}")
     else:
@@ -66,7 +66,7 @@ def seconds(
     return amount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Freshness:
     """The lifetime options of one cache, checked and in seconds.
 

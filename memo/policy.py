@@ -9,13 +9,13 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Final
 
 from .breaker import Breaker
 from .errors import CacheError, Expired, Full, Miss, OperationFailed, shown
 from .freshness import Duration, seconds
+from .records import record
 
 __all__ = [
     "CALL",
@@ -58,7 +58,7 @@ SKIP: Final = Action.SKIP
 """Go on without storing."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class RaiseAs:
     """Raise an exception of the program's own in place of the cache error."""
 
@@ -74,7 +74,7 @@ class RaiseAs:
         return made
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(frozen=True, eq=False)
 class Fallback:
     """Use another backend while the cache's own one fails."""
 
@@ -92,7 +92,7 @@ def raise_as(exception: type[BaseException]) -> RaiseAs:
     """
     if not _is_exception_class(exception):
         raise TypeError(f"raise_as: takes an exception class, not {shown(exception)}")
-    return RaiseAs(exception)
+    return RaiseAs(exception=exception)
 
 
 def _is_exception_class(thing: object) -> bool:
@@ -106,7 +106,7 @@ def fallback(backend: Any) -> Fallback:
     """
     if backend is None:
         raise TypeError("fallback: takes a backend, not None")
-    return Fallback(backend)
+    return Fallback(backend=backend)
 
 
 Decision = Action | RaiseAs | Fallback
@@ -128,7 +128,7 @@ _FIELD_OF: Final[dict[type[CacheError], str]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@record(frozen=True, kw_only=True)
 class Policy:
     """For each of the four errors, what a program wants done about it.
 
@@ -158,11 +158,11 @@ class Policy:
     miss: Choice = CALL
     expired: Choice = CALL
     full: Choice = EVICT
-    failed: Choice | Mapping[str, Choice] = field(default=CALL, hash=False)
+    failed: Choice | Mapping[str, Choice] = CALL
     on_error: Callable[[CacheError], object] | None = None
     timeout: Duration | None = 0.25
     retry: int = 0
-    breaker: Breaker | None = Breaker()  # noqa: RUF009 - it is frozen
+    breaker: Breaker | None = Breaker()
     max_loads_while_open: int | None = None
 
     def __post_init__(self) -> None:
@@ -246,18 +246,22 @@ class Policy:
             for choice in choices
         )
 
+    def __hash__(self) -> int:
+        # Without `failed`, which may be a mapping.
+        actions = (self.miss, self.expired, self.full, self.on_error)
+        return hash((actions, self.timeout, self.retry, self.breaker, self.max_loads_while_open))
+
     def __repr__(self) -> str:
         said = {name: getattr(self, name) for name in _ALWAYS_SHOWN}
         if isinstance(self.failed, Mapping):
             said["failed"] = dict(self.failed)
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if one.name not in said and value != one.default:
-                said[one.name] = value
+        for name, value in vars(self).items():
+            if name not in said and value != getattr(Policy, name):
+                said[name] = value
         return f"Policy({', '.join(f'{name}={value!r}' for name, value in said.items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        said = {one.name: getattr(self, one.name) for one in fields(self)}
+        said = dict(vars(self))
         if isinstance(self.failed, Mapping):
             said["failed"] = dict(self.failed)
         return _rebuild, (said,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import math
@@ -20,6 +19,7 @@ from ..flow import Rules
 from ..guard import Budget, answers_at_once
 from ..keys import Keys
 from ..policy import Action, RaiseAs
+from ..records import replaced
 from ..stats import Stats
 from ..steps import Refusal
 
@@ -151,7 +151,7 @@ class Core:
         if self.copy is None or outcome.value is None:
             return outcome
         try:
-            return dataclasses.replace(outcome, value=self.handed_out(outcome.value))
+            return replaced(outcome, value=self.handed_out(outcome.value))
         except OperationFailed as error:
             return Outcome(status="failed", error=error)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random as _random
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
 from typing import Any
 
 from ..entry import Entry, Raised
@@ -35,7 +34,6 @@ def _never(key: Any) -> bool:
     return False
 
 
-@dataclass(slots=True, kw_only=True)
 class Rules:
     """What the flows of one cache go by.
 
@@ -52,20 +50,44 @@ class Rules:
         pauses: the keys that are not tried again for a while; None where that does not matter.
     """
 
-    policy: Policy
-    freshness: Freshness
-    timer: Callable[[], float] = time.monotonic
-    should_cache: Callable[[Any], object] | None = None
-    stores: bool = True
-    exact: bool = False
-    random: Callable[[], float] = _random.random
-    standby: Any = field(default=None, compare=False)
-    away: Callable[[Any], bool] = field(default=_never, compare=False)
-    pauses: Pauses | None = field(default=None, init=False, compare=False)
+    __slots__ = (
+        "away",
+        "exact",
+        "freshness",
+        "pauses",
+        "policy",
+        "random",
+        "should_cache",
+        "standby",
+        "stores",
+        "timer",
+    )
 
-    def __post_init__(self) -> None:
-        if self.freshness.retries_later:
-            self.pauses = Pauses(self.freshness.retry_after)
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        freshness: Freshness,
+        timer: Callable[[], float] = time.monotonic,
+        should_cache: Callable[[Any], object] | None = None,
+        stores: bool = True,
+        exact: bool = False,
+        random: Callable[[], float] = _random.random,
+        standby: Any = None,
+        away: Callable[[Any], bool] = _never,
+    ) -> None:
+        self.policy = policy
+        self.freshness = freshness
+        self.timer = timer
+        self.should_cache = should_cache
+        self.stores = stores
+        self.exact = exact
+        self.random = random
+        self.standby = standby
+        self.away = away
+        self.pauses: Pauses | None = None
+        if freshness.retries_later:
+            self.pauses = Pauses(freshness.retry_after)
 
 
 Flow = Generator[Step, Any, Any]
