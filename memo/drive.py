@@ -29,6 +29,7 @@ def advance(flow: Flow, answer: Any, perform: Callable[[Step], Any]) -> Any:
             else:
                 step = flow.send(answer)
     except StopIteration as stop:
+        step = None  # it may know an error, which knows this frame
         return stop.value
     return step
 
@@ -47,5 +48,6 @@ async def advance_async(flow: Flow, answer: Any, perform: Callable[[Step], Await
             else:
                 step = flow.send(answer)
     except StopIteration as stop:
+        step = None  # it may know an error, which knows this frame
         return stop.value
     return step

@@ -316,7 +316,10 @@ def _nothing(*call: Any) -> None:
 def settled(result: Any) -> Any:
     """The result of a flow, at the edge: a value is returned, all else is raised."""
     if type(result) is Refusal:
-        raise result.error.with_traceback(None)  # how it came about here is nobody's concern
+        try:
+            raise result.error.with_traceback(None)  # how it came about here is nobody's concern
+        finally:
+            del result  # it would lead back to this frame
     if type(result) is Raised:
         raise result.again()
     return result

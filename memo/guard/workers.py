@@ -62,6 +62,16 @@ class Call:
         except BaseException as error:
             self.error = error
 
+    def outcome(self) -> Any:
+        """What came of it: a result, or what it raised; to be asked for once."""
+        error, self.error = self.error, None
+        try:
+            if error is not None:
+                raise error
+            return self.result
+        finally:
+            del error  # which leads to this frame
+
     def land(self) -> None:
         """Wake who waits for it; in the loop's thread."""
         if not self.landed.done():
@@ -139,6 +149,7 @@ class Workers:
                 call.over = True
                 after = call.after
             if after is not None:
+                call.error = None  # which leads to a frame that knows `call`
                 after()
             else:
                 with contextlib.suppress(RuntimeError):  # its loop is closed

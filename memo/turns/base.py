@@ -127,7 +127,12 @@ class BaseTurn:
         """The answer to the flow's first step, a `Read`, which has been performed already."""
         found, self.found = self.found, ABSENT
         if isinstance(found, Exception):
-            raise found
+            # Its traceback leads to this frame. Were it to lead back, each call of an outage would
+            # leave a cycle behind, and all that it was called with, until the collector comes.
+            try:
+                raise found
+            finally:
+                del found
         return found
 
     def _leave_place(self) -> None:

@@ -62,7 +62,10 @@ class AsyncTurn(BaseTurn):
         else:
             self._land(ANEW)  # what was read may be outdated by the time a follower gets it
         if type(result) is Refusal:
-            raise result.error.with_traceback(None)
+            try:
+                raise result.error.with_traceback(None)
+            finally:
+                del result  # see `_found`
         if self.stale:
             self._refresh_behind()
         if type(result) is Raised:

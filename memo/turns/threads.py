@@ -50,7 +50,10 @@ class Turn(BaseTurn):
             return self
         self._land(ANEW)  # what was read may be outdated by the time a follower gets it
         if type(result) is Refusal:
-            raise result.error.with_traceback(None)
+            try:
+                raise result.error.with_traceback(None)
+            finally:
+                del result  # see `_found`
         if type(result) is Raised:
             self.answer = result if result is self.raised else Raised(result.again())
             self.answered = True
@@ -83,7 +86,10 @@ class Turn(BaseTurn):
         finally:
             self._land(result)
         if type(result) is Refusal:
-            raise result.error.with_traceback(None)
+            try:
+                raise result.error.with_traceback(None)
+            finally:
+                del result  # see `_found`
         if self.core.copy is None:
             return result
         if self._hand_out(result):
@@ -107,7 +113,10 @@ class Turn(BaseTurn):
         finally:
             self._land(ANEW if result is raised and own(error) else result)
         if type(result) is Refusal:
-            raise result.error.with_traceback(None)
+            try:
+                raise result.error.with_traceback(None)
+            finally:
+                del result  # see `_found`
         return result is not raised and self._hand_out(result)
 
     def run(self) -> Any:
@@ -338,7 +347,10 @@ class PlainTurn:
             elif flight.landed is not None:
                 flight.landed.set()
         if type(result) is Refusal:
-            raise result.error.with_traceback(None)
+            try:
+                raise result.error.with_traceback(None)
+            finally:
+                del result  # see `_found`
         return result
 
     def failed(self, error: BaseException) -> bool:

@@ -340,7 +340,7 @@ def test_an_answer_in_the_last_moment_is_an_answer():
         async def read(self, key):
             loop = asyncio.get_running_loop()
             landed = loop.create_future()
-            loop.call_later(SHORT, landed.set_result, None)
+            loop.call_later(SHORT, lambda: landed.done() or landed.set_result(None))
             await landed
             return entry("value")
 
@@ -476,8 +476,9 @@ def test_what_stops_a_program_is_not_absorbed(stop):
             raise stop
 
     async def main():
+        guard = async_guard_of(Stops(), None, policy=policy())
         with pytest.raises(stop):
-            await async_guard_of(Stops(), None, policy=policy())._in_thread("read", ("k",), 1, ())
+            await guard._in_thread(lambda: guard.backend.read("k"), ())
 
     run(main())
     with pytest.raises(stop):
