@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final, Self
 
 from ..canonical import key_text, namespace_text, scope_text
@@ -195,8 +195,8 @@ class AsyncBytesBackend(_Encoded):
     cancelled anywhere is to be as good as before.
     """
 
-    async def read_bytes(self, name: str) -> bytes | None:
-        """What is stored under `name`, or None."""
+    def read_bytes(self, name: str) -> Awaitable[bytes | None]:
+        """What is stored under `name`, or None; a coroutine, or whatever else can be awaited."""
         raise NotImplementedError
 
     async def write_bytes(self, name: str, data: bytes, entry: Entry) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from ..entry import Entry
@@ -70,9 +70,9 @@ class AsyncRedis(AsyncBytesBackend):
             lambda: kind(settings, self.socket_timeout, self._loops)
         )
 
-    async def read_bytes(self, name: str) -> bytes | None:
+    def read_bytes(self, name: str) -> Awaitable[bytes | None]:
         """What is stored under `name`, or None."""
-        return await self._loops.here().read(name)
+        return self._loops.here().read(name)
 
     async def write_bytes(self, name: str, data: bytes, entry: Entry) -> None:
         """Store `data` under `name`, for as long as `entry` may be of use.

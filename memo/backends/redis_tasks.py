@@ -66,13 +66,13 @@ class AsyncServers:
 
     # For callers: whoever is cancelled here leaves at once.
 
-    async def read(self, name: str) -> bytes | None:
+    def read(self, name: str) -> asyncio.Future[bytes | None]:
         """The value of `name`, asked for together with all that is wanted in this turn."""
         future: asyncio.Future[bytes | None] = self._loop.create_future()
         self._wanted.setdefault(name, []).append(future)
         if not self._reader_comes and self._readers < _READERS:
             self._send_reader()
-        return await future
+        return future
 
     async def run(self, operation: Operation[_T]) -> _T:
         """What comes of `operation`."""

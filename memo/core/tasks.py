@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from ..drive import advance_async
@@ -75,10 +76,13 @@ class AsyncCore(Core):
         answers = await self.guard.write_many({step.key: step.entry for step in steps}, budget)
         return self._written(steps, answers)
 
-    async def read(self, key: Any, budget: Budget | None) -> Entry | None:
+    def read(self, key: Any, budget: Budget | None) -> Awaitable[Entry | None]:
         """What the store has under `key`."""
         if self.held is None:
-            return await self.guard.read(key, budget)  # type: ignore[no-any-return]
+            return self.guard.read(key, budget)  # type: ignore[no-any-return]
+        return self._read_and_remember(key, budget)
+
+    async def _read_and_remember(self, key: Any, budget: Budget | None) -> Entry | None:
         since = self._seen()
         entry: Entry | None = await self.guard.read(key, budget)
         self._remember(key, entry, since)

@@ -54,14 +54,11 @@ class AwaitingGuard(Bounded):
         self._timed: set[str] = set()
         #: By which a blocking backend is told what it is owed: without a loop.
         self._threads: BlockingGuard | None = None
-        # Functions, not methods, which would keep the guard alive.
-        self._run: Callable[..., Awaitable[Any]] = AwaitingGuard._in_task
+        #: Whether its coroutines promise to end at once when they are cancelled.
+        self._prompt = is_async(backend) and getattr(backend, "prompt", False)
         if not is_async(backend):
             self._threads = BlockingGuard(backend, scope, **more)
             self._timed = self._threads.timed
-            self._run = AwaitingGuard._in_thread
-        elif getattr(backend, "prompt", False):
-            self._run = AwaitingGuard._here
 
     @property
     def debtor(self) -> Any:
@@ -199,7 +196,7 @@ class AwaitingGuard(Bounded):
             key = owed.key
             await self._call("write", key, budget, "write", (key, entry), (key,))
 
-    async def _call(  # noqa: PLR0917 - what an operation is made of
+    async def _call(  # noqa: C901, PLR0917 - what an operation is made of, in one frame
         self,
         operation: str,
         key: Any,
@@ -216,13 +213,30 @@ class AwaitingGuard(Bounded):
         Raises:
             CacheError: it failed, timed out, or was not tried.
         """
+        circuit = self.circuit
+        watch = self._underway.here()
+        task: Any = asyncio.current_task()
         tries = 0
         while True:
-            probe = self._admitted(operation, key, budget)
+            probe = 0
+            if (circuit is not None and circuit.shut) or (budget is not None and budget.left <= 0):
+                probe = self._admitted(operation, key, budget)
             started = monotonic()
             deadline = math.inf if budget is None else started + budget.left
+            attempt = Operation(deadline, circuit, task.cancel)
+            cancelled = task.cancelling()
+            watch.begin(attempt)
             try:
-                answer = await self._run(self, name, args, deadline, doubtful)
+                try:
+                    answer = await self._run(name, args, deadline, doubtful)
+                except asyncio.CancelledError:
+                    if attempt.error is None or task.cancelling() - 1 > cancelled:
+                        raise  # others have cancelled it, too
+                    raise attempt.error from None
+                finally:
+                    del watch.operations[attempt]
+                    if attempt.error is not None:
+                        task.uncancel()
             except BaseException as error:
                 took = monotonic() - started
                 failure = self._failed(error, operation, key, probe, took, budget)
@@ -230,7 +244,11 @@ class AwaitingGuard(Bounded):
                     raise
                 pause = self._pause(failure, tries, probe, budget)
                 if pause < 0:
-                    raise failure from failure.__cause__
+                    try:
+                        raise failure from failure.__cause__
+                    finally:
+                        # They lead to this frame, and must not be led back to.
+                        del failure, attempt
             else:
                 self._succeeded(probe, monotonic() - started, budget)
                 return answer
@@ -242,27 +260,35 @@ class AwaitingGuard(Bounded):
 
     # One attempt, each way.
 
-    async def _in_task(
+    # Whoever waits is cancelled when the time is up.
+
+    def _run(
         self, name: str, args: tuple[Any, ...], deadline: float, doubtful: Iterable[Any]
-    ) -> Any:
+    ) -> Awaitable[Any]:
+        """Begin the backend's operation; what is given is awaited."""
+        method = getattr(self.backend, name)
+        if self._prompt:
+            return method(*args)  # type: ignore[no-any-return]
+        if self._threads is None:
+            return self._in_task(method(*args), doubtful)
+        if name in self._timed:
+            until = None if deadline == math.inf else deadline
+            return self._in_thread(functools.partial(method, *args, deadline=until), doubtful)
+        return self._in_thread(functools.partial(method, *args), doubtful)
+
+    async def _in_task(self, coroutine: Any, doubtful: Iterable[Any]) -> Any:
         """Await it in a task of its own: one that swallows its cancellation holds nobody up."""
-        watch = self._underway.here()
-        task: asyncio.Task[Any] = watch.loop.create_task(getattr(self.backend, name)(*args))
-        landed: asyncio.Future[Any] = watch.loop.create_future()
-        land = functools.partial(_land, landed)
-        task.add_done_callback(land)
-        operation = Operation(deadline, self.circuit, land)
-        watch.begin(operation)
+        loop = asyncio.get_running_loop()
+        task: asyncio.Task[Any] = loop.create_task(coroutine)
+        landed: asyncio.Future[Any] = loop.create_future()
+        task.add_done_callback(functools.partial(_land, landed))
         try:
             await landed
         finally:
-            del watch.operations[operation]
             if not task.done():
                 self._abandon(task, doubtful)
             elif not task.cancelled():
                 task.exception()  # a caller that is cancelled just now will not ask for it
-        if operation.error is not None and not task.done():
-            raise operation.error
         if task.cancelled():
             raise RuntimeError("the operation was cancelled, and not by us")
         return task.result()
@@ -285,47 +311,15 @@ class AwaitingGuard(Bounded):
             self.recovery.settle(keys)
             self.origin.replays.wake(at_once=True)
 
-    async def _here(
-        self, name: str, args: tuple[Any, ...], deadline: float, _: Iterable[Any]
-    ) -> Any:
-        """Await it here: it promises to end at once when it is cancelled."""
-        watch = self._underway.here()
-        task: Any = asyncio.current_task()
-        requests = task.cancelling()
-        operation = Operation(deadline, self.circuit, task.cancel)
-        watch.begin(operation)
-        try:
-            return await getattr(self.backend, name)(*args)
-        except asyncio.CancelledError:
-            if operation.error is None or task.cancelling() - 1 > requests:
-                raise  # others have cancelled it as well
-            raise operation.error from None
-        finally:
-            del watch.operations[operation]
-            if operation.error is not None:
-                task.uncancel()
-
-    async def _in_thread(
-        self, name: str, args: tuple[Any, ...], deadline: float, doubtful: Iterable[Any]
-    ) -> Any:
+    async def _in_thread(self, method: Callable[[], Any], doubtful: Iterable[Any]) -> Any:
         """Have it called in a thread."""
-        watch = self._underway.here()
-        method = functools.partial(getattr(self.backend, name), *args)
-        if name in self._timed:
-            until = None if deadline == math.inf else deadline
-            method = functools.partial(method, deadline=until)
-        call = Call(watch.loop, method)
+        call = Call(asyncio.get_running_loop(), method)
         self.origin.workers.submit(call)
-        operation = Operation(deadline, self.circuit, call.land)
-        watch.begin(operation)
         try:
             await call.landed
         finally:
-            del watch.operations[operation]
             if not call.over:
                 self._withdraw(call, doubtful)
-        if operation.error is not None and not call.over:
-            raise operation.error
         if call.error is not None:
             raise call.error
         return call.result
@@ -341,6 +335,6 @@ class AwaitingGuard(Bounded):
 
 
 def _land(landed: asyncio.Future[Any], *_: Any) -> None:
-    """It is over, or is not waited for any longer."""
+    """It is over."""
     if not landed.done():
         landed.set_result(None)

@@ -48,7 +48,8 @@ class Plain:
 
     def __getattr__(self, name):
         method = getattr(self.backend, name)
-        if asyncio.iscoroutinefunction(method):
+        is_read = isinstance(self.backend, AsyncRedis) and name == "read_bytes"  # gives a future
+        if asyncio.iscoroutinefunction(method) or is_read:
             return lambda *args: self._run(self._until_then(method, *args))
         if callable(method) and "deadline" in inspect.signature(method).parameters:
             return lambda *args: method(*args, deadline=time.monotonic() + self.within)
