@@ -13,8 +13,7 @@ from .entry import Entry, Outcome
 from .errors import CacheError, Expired, Full, LoadTimeout, Miss, OperationFailed
 from .functions import AsyncCachedFunction, CachedFunction
 from .policy import CALL, EVICT, RAISE, SKIP, STALE, Policy, fallback, raise_as
-from .prewarm import Prewarmed
-from .stats import CacheInfo
+from .stats import CacheInfo, Prewarmed
 
 if TYPE_CHECKING:
     from .many import AsyncCachedMany, CachedMany

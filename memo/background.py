@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from .forking import mend_after_fork
 
@@ -23,15 +23,20 @@ __all__ = ["Background", "Job", "background"]
 _log = logging.getLogger("memo")
 
 
-class Job(NamedTuple):
-    """Work for the background.
+class Job:
+    """Work for the background, in the name of `owner`.
 
     `drop` is called instead of `work` where it comes to nothing.
     """
 
-    owner: object
-    work: Callable[[], object]
-    drop: Callable[[], object]
+    __slots__ = ("drop", "owner", "work")
+
+    def __init__(
+        self, owner: object, work: Callable[[], object], drop: Callable[[], object]
+    ) -> None:
+        self.owner = owner
+        self.work = work
+        self.drop = drop
 
 
 class Background:

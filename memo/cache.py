@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from . import flow as flows
+from . import guard
 from .backends.base import is_async
 from .backends.memory import Memory
 from .background import background
-from .batch import AsyncBatch, Batch, refresh_many_behind, refresh_many_in_task
 from .breaker import Health
 from .configuration import bypassed, default_backend, warn_once
 from .core import AsyncCore, Core, SyncCore, settled
@@ -19,7 +19,6 @@ from .entry import ABSENT, Raised
 from .errors import NoValue, OperationFailed, shown, text_of
 from .flow import Rules
 from .freshness import Duration, seconds
-from .guard import Circuit
 from .options import DEFAULT_MAXSIZE, InForce, Options
 from .policy import Policy
 from .records import replaced
@@ -163,6 +162,8 @@ class _Face:
     ) -> None:
         if namespace is not None and not isinstance(namespace, str):
             raise TypeError(f"namespace={shown(namespace)}: takes a str")
+        from . import batch  # noqa: F401 - so that no call has to wait for an import
+
         self._options = Options.of(
             ttl=ttl,
             maxsize=maxsize,
@@ -216,7 +217,7 @@ class _Face:
         return self._core.health()  # type: ignore[no-any-return]
 
     @property
-    def breaker(self) -> Circuit | None:
+    def breaker(self) -> guard.Circuit | None:
         """The circuit breaker of the backend, for drills; None where it has none.
 
         It is that of all caches on the same backend whose policy has the same `Breaker`.
@@ -329,6 +330,8 @@ class Cache(_Face):
             TypeError: `keys` is text, or nothing to iterate over.
             OperationFailed: a read failed, or a key cannot be hashed.
         """
+        from .batch import Batch
+
         core = self._core
         wanted = self._keys(keys)
         looks = {full: flows.get(full, core.rules, core.stats) for full in wanted}
@@ -341,6 +344,8 @@ class Cache(_Face):
         Raises:
             OperationFailed: a key cannot be hashed; or what the policy raises.
         """
+        from .batch import Batch
+
         core = self._core
         if not isinstance(values, Mapping):
             raise TypeError(f"values={shown(values)}: takes a mapping from keys to values")
@@ -365,6 +370,8 @@ class Cache(_Face):
             TypeError: `keys` is text, or nothing to iterate over; `load` returned no mapping.
             OperationFailed: a key cannot be hashed; or what the policy raises.
         """
+        from .batch import Batch, refresh_many_behind
+
         core = self._core
         wanted = self._keys(keys)
 
@@ -482,6 +489,8 @@ class AsyncCache(_Face):
             TypeError: `keys` is text, or nothing to iterate over.
             OperationFailed: a read failed, or a key cannot be hashed.
         """
+        from .batch import AsyncBatch
+
         core = self._core
         wanted = self._keys(keys)
         looks = {full: flows.get(full, core.rules, core.stats) for full in wanted}
@@ -494,6 +503,8 @@ class AsyncCache(_Face):
         Raises:
             OperationFailed: a key cannot be hashed; or what the policy raises.
         """
+        from .batch import AsyncBatch
+
         core = self._core
         if not isinstance(values, Mapping):
             raise TypeError(f"values={shown(values)}: takes a mapping from keys to values")
@@ -518,6 +529,8 @@ class AsyncCache(_Face):
             TypeError: `keys` is text, or nothing to iterate over; `load` gave no mapping.
             OperationFailed: a key cannot be hashed; or what the policy raises.
         """
+        from .batch import AsyncBatch, refresh_many_in_task
+
         core = self._core
         wanted = self._keys(keys)
 

@@ -35,9 +35,6 @@ from .options import Options
 from .policy import Policy
 from .site import Site
 
-if TYPE_CHECKING:
-    from .many import AsyncCachedMany, CachedMany
-
 __all__ = ["cached"]
 
 P = ParamSpec("P")
@@ -45,63 +42,63 @@ R = TypeVar("R")
 K = TypeVar("K")
 V = TypeVar("V")
 
+if TYPE_CHECKING:
+    from .many import AsyncCachedMany, CachedMany
 
-class _Decorator(Protocol):
-    """`cached(...)` with options and without a function: decorates one."""
+    class _Decorator(Protocol):
+        """`cached(...)` with options and without a function: decorates one."""
 
-    # `Any` is a `Never`, and not a coroutine: a function that says nothing is a plain one.
-    @overload
-    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
-        self, func: Callable[P, Never], /
-    ) -> CachedFunction[P, Any]: ...
-    @overload
-    def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
-        self, func: Callable[P, Coroutine[Any, Any, R]], /
-    ) -> AsyncCachedFunction[P, R]: ...
-    @overload
-    def __call__(self, func: Callable[P, R], /) -> CachedFunction[P, R]: ...
+        # `Any` is a `Never`, and not a coroutine: a function that says nothing is a plain one.
+        @overload
+        def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+            self, func: Callable[P, Never], /
+        ) -> CachedFunction[P, Any]: ...
+        @overload
+        def __call__(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+            self, func: Callable[P, Coroutine[Any, Any, R]], /
+        ) -> AsyncCachedFunction[P, R]: ...
+        @overload
+        def __call__(self, func: Callable[P, R], /) -> CachedFunction[P, R]: ...
 
+    class _ManyDecorator(Protocol):
+        """`cached.many(...)` with options and without a function: decorates one."""
 
-class _ManyDecorator(Protocol):
-    """`cached.many(...)` with options and without a function: decorates one."""
+        @overload
+        def __call__(
+            self, func: Callable[Concatenate[Any, P], Coroutine[Any, Any, Mapping[K, V]]], /
+        ) -> AsyncCachedMany[K, P, V]: ...
+        @overload
+        def __call__(
+            self, func: Callable[Concatenate[Any, P], Mapping[K, V]], /
+        ) -> CachedMany[K, P, V]: ...
 
-    @overload
-    def __call__(
-        self, func: Callable[Concatenate[Any, P], Coroutine[Any, Any, Mapping[K, V]]], /
-    ) -> AsyncCachedMany[K, P, V]: ...
-    @overload
-    def __call__(
-        self, func: Callable[Concatenate[Any, P], Mapping[K, V]], /
-    ) -> CachedMany[K, P, V]: ...
+    class _Options(TypedDict, total=False):
+        """The options of `cached`, for type checkers; `_Cached.__call__` says what each means."""
 
-
-class _Options(TypedDict, total=False):
-    """The options of `cached`, for type checkers; `_Cached.__call__` says what each means."""
-
-    ttl: Duration | Callable[[Any], Duration | None] | None
-    maxsize: float | None
-    backend: Any
-    policy: Policy | None
-    key: Callable[..., Hashable] | None
-    ignore: str | Iterable[str]
-    typed: bool
-    eviction: str
-    getsizeof: Callable[[Any], float] | None
-    stale_while_revalidate: Duration
-    stale_if_error: Duration | Mapping[type[BaseException], Duration]
-    retry_after: Duration
-    soft_timeout: Duration | None
-    hard_timeout: Duration | None
-    refresh_after: float | None
-    jitter: float
-    should_cache: Callable[[Any], object] | None
-    cache_exceptions: Mapping[type[BaseException], Duration] | None
-    serializer: Any
-    copy: Callable[[Any], Any] | None
-    single_flight: bool
-    timer: Callable[[], float] | None
-    name: str | None
-    version: Any
+        ttl: Duration | Callable[[Any], Duration | None] | None
+        maxsize: float | None
+        backend: Any
+        policy: Policy | None
+        key: Callable[..., Hashable] | None
+        ignore: str | Iterable[str]
+        typed: bool
+        eviction: str
+        getsizeof: Callable[[Any], float] | None
+        stale_while_revalidate: Duration
+        stale_if_error: Duration | Mapping[type[BaseException], Duration]
+        retry_after: Duration
+        soft_timeout: Duration | None
+        hard_timeout: Duration | None
+        refresh_after: float | None
+        jitter: float
+        should_cache: Callable[[Any], object] | None
+        cache_exceptions: Mapping[type[BaseException], Duration] | None
+        serializer: Any
+        copy: Callable[[Any], Any] | None
+        single_flight: bool
+        timer: Callable[[], float] | None
+        name: str | None
+        version: Any
 
 
 class _Cached:

@@ -32,9 +32,8 @@ from .core import settled
 from .entry import ABSENT, Outcome
 from .errors import shown
 from .flow import Flow
-from .prewarm import Prewarmed, Progress, prewarm, prewarm_async
 from .site import KeylessError, Site
-from .stats import CacheInfo, Stats
+from .stats import CacheInfo, Prewarmed, Stats
 from .turns import AsyncTurn, Turn
 
 __all__ = ["AsyncCachedFunction", "CachedFunction", "binding"]
@@ -394,7 +393,7 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
         calls: Iterable[tuple[Any, ...]],
         *,
         workers: int = 4,
-        progress: Progress = False,
+        progress: bool | Callable[[int, int | None], object] = False,
     ) -> Prewarmed:
         """Fill the cache ahead of traffic.
 
@@ -407,6 +406,8 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
         Returns:
             How many were loaded, were fresh already, and failed.
         """
+        from .prewarm import prewarm
+
         return prewarm(self, calls, workers=workers, progress=progress)
 
     def cache_clear(self) -> None:
@@ -533,9 +534,11 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
         calls: Iterable[tuple[Any, ...]],
         *,
         workers: int = 4,
-        progress: Progress = False,
+        progress: bool | Callable[[int, int | None], object] = False,
     ) -> Prewarmed:
         """Fill the cache ahead of traffic; see `CachedFunction.prewarm`. `workers` are tasks."""
+        from .prewarm import prewarm_async
+
         return await prewarm_async(self, calls, workers=workers, progress=progress)
 
     async def cache_clear(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from .backends.memory import check_bound
 from .backends.resolve import adopt
@@ -14,13 +14,15 @@ from .errors import shown
 from .eviction import DEFAULT
 from .freshness import Duration, Freshness
 from .policy import Policy
+from .records import record
 
 __all__ = ["DEFAULT_MAXSIZE", "InForce", "Options"]
 
 DEFAULT_MAXSIZE: Final = 1024
 
 
-class Options(NamedTuple):
+@record(frozen=True, kw_only=True)
+class Options:
     """What a cache is to be like; see `memo.cached` for what each option means."""
 
     backend: Any
@@ -136,7 +138,7 @@ class Options(NamedTuple):
             timer = timer or defaults.timer
         timer = timer or getattr(store, "timer", None) or time.monotonic
         freshness = Freshness.of(**self.lifetime, keep_stale=_keep_stale(policy))
-        return InForce(policy, freshness, store, timer)
+        return InForce(policy=policy, freshness=freshness, store=store, timer=timer)
 
 
 def _keep_stale(policy: Policy | None) -> float:
@@ -157,7 +159,8 @@ def _check_serializer(serializer: Any, backend: Any) -> None:
         )
 
 
-class InForce(NamedTuple):
+@record(frozen=True, kw_only=True)
+class InForce:
     """What of a cache's options depends on how the program is configured.
 
     `store` is None for a private memory.

@@ -8,29 +8,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from .errors import shown
+from .stats import Prewarmed
 
 __all__ = ["Prewarmed", "Progress", "prewarm", "prewarm_async"]
 
 _log = logging.getLogger("memo")
 
 Progress = bool | Callable[[int, int | None], object]
-
-
-class Prewarmed(NamedTuple):
-    """What a prewarming did.
-
-    Attributes:
-        loaded: calls that were made and stored.
-        fresh: calls whose value was there already.
-        failed: calls that raised; each is logged.
-    """
-
-    loaded: int
-    fresh: int
-    failed: int
 
 
 def prewarm(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, Self
 
-__all__ = ["CacheInfo", "Stats"]
+__all__ = ["CacheInfo", "Prewarmed", "Stats"]
 
 
 class _Functools(NamedTuple):
@@ -98,6 +98,20 @@ _MORE: dict[str, float] = {
 def _rebuild(fields: tuple[Any, ...], more: dict[str, float]) -> CacheInfo:
     info: Any = CacheInfo
     return info(*fields, **more)  # type: ignore[no-any-return]
+
+
+class Prewarmed(NamedTuple):
+    """What a prewarming did.
+
+    Attributes:
+        loaded: calls that were made and stored.
+        fresh: calls whose value was there already.
+        failed: calls that raised; each is logged.
+    """
+
+    loaded: int
+    fresh: int
+    failed: int
 
 
 class Stats:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ..errors import shown
 from ..forking import ForkableLock
+from ..guard import prepare
 from .adapters import adapted
 from .base import is_async
 
@@ -44,10 +45,11 @@ def adopt(backend: Any) -> Any:
         ImportError: what the backend needs is not installed; the message says what to install.
     """
     if isinstance(backend, str):
-        return _at_url(backend)
-    if isinstance(backend, MutableMapping):
-        return adapted(backend)
+        backend = _at_url(backend)
+    elif isinstance(backend, MutableMapping):
+        backend = adapted(backend)
     is_async(backend)  # raises where it is no backend
+    prepare(backend)
     return backend
 
 

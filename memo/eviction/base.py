@@ -14,7 +14,6 @@ key whose `__hash__` or `__eq__` raises or re-enters fails one operation, and do
 and ordering at odds.
 """
 
-import copy
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
@@ -311,6 +310,8 @@ class Evicting(cachetools.Cache[K, V], Generic[K, V]):
 
     def __copy__(self) -> "Evicting[K, V]":
         """The same keys and values in the same order; from then on the two go their own ways."""
+        import copy
+
         state = self.__getstate__()
         shared: dict[int, Any] = {}
         for node in self.table.values():

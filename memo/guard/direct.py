@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backends.base import name_of
 from ..breaker import Health
 from ..entry import Entry
 from .answers import cause_of, counted, entry_of, translated
 from .budget import Budget
-from .circuit import Circuit
+
+if TYPE_CHECKING:
+    from .circuit import Circuit
 
 __all__ = ["AsyncGuard", "Guard", "Guarded"]
 
