@@ -68,21 +68,18 @@ class _Encoded:
     def _name(self, key: Any) -> str:
         return key_text(self.namespace, key)
 
-    def _entry(self, name: str, data: bytes) -> Entry | None:
-        entry = self.codec.decode(name, data)
-        return None if entry.created > self.timer() + SKEW else entry
-
     def _entries(self, names: Mapping[str, Any], found: Mapping[str, bytes]) -> dict[Any, Entry]:
         """What of `found` can be decoded; the rest is a miss, to be loaded and replaced."""
         entries = {}
+        latest = self.timer() + SKEW
         for name, data in found.items():
             try:
-                entry = self._entry(name, data)
+                entry = self.codec.decode(name, data)
             except OperationFailed as error:
                 if not error.codec:
                     raise
                 continue
-            if entry is not None:
+            if entry.created <= latest:
                 entries[names[name]] = entry
         return entries
 
@@ -147,7 +144,10 @@ class BytesBackend(_Encoded):
         """The entry under `key`, expired or not, or None."""
         name = key_text(self.namespace, key)
         data = self.read_bytes(name, deadline)
-        return None if data is None else self._entry(name, data)
+        if data is None:
+            return None
+        entry = self.codec.decode(name, data)
+        return None if entry.created > self.timer() + SKEW else entry
 
     def write(self, key: Any, entry: Entry, /, *, deadline: float | None = None) -> int | None:
         """Store `entry` under `key`, in place of what was there."""
@@ -237,7 +237,10 @@ class AsyncBytesBackend(_Encoded):
         """The entry under `key`, expired or not, or None."""
         name = key_text(self.namespace, key)
         data = await self.read_bytes(name)
-        return None if data is None else self._entry(name, data)
+        if data is None:
+            return None
+        entry = self.codec.decode(name, data)
+        return None if entry.created > self.timer() + SKEW else entry
 
     async def write(self, key: Any, entry: Entry, /) -> int | None:
         """Store `entry` under `key`, in place of what was there."""

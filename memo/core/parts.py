@@ -102,7 +102,8 @@ class Core:
         """Until when a hit on `entry` is no more than handing out its value."""
         if self.copy is not None or type(entry.value) is Raised:
             return -math.inf
-        return self.rules.freshness.refresh_at(entry)
+        freshness = self.rules.freshness
+        return entry.expires if freshness.refresh_after is None else freshness.refresh_at(entry)
 
     # What is heard, and how things are.
 
