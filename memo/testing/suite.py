@@ -161,7 +161,7 @@ class BackendSuite:
         with asyncio.Runner() as runner:
             if inspect.iscoroutine(backend):
                 backend = runner.run(backend)
-            store = _Store(backend, runner.run)
+            store = _Store(backend, runner.get_loop().run_until_complete)
             store.clear()
             yield store
             store.close()
@@ -497,7 +497,7 @@ class BackendSuite:
         store.write("k", entry)
         for _ in range(2):
             with asyncio.Runner() as runner:
-                other = _Store(store.backend, runner.run)
+                other = _Store(store.backend, runner.get_loop().run_until_complete)
                 self._must_hold(other, "k", entry)
                 other.write("k", entry)
         self._must_hold(store, "k", entry)
