@@ -162,6 +162,11 @@ class Recovery:
     def _cleared(self, scope: Any) -> bool:
         return ALL in self._clears or (scope is not None and scope in self._clears)
 
+    def _clearing(self, scope: Any) -> bool:
+        """Whether a clear is being carried out, which may have passed by any key already."""
+        clears = (self._clears.get(ALL), None if scope is None else self._clears.get(scope))
+        return any(clear is not None and clear.busy for clear in clears)
+
     # Writes and drops of one key.
 
     def begin(self, by: Debtor, key: Any, entry: Entry | None) -> Owed | None:
@@ -177,7 +182,7 @@ class Recovery:
             owed = Owed(by, key, entry, busy=not cleared)
             owed.waits = cleared
             owed.again = key in self._doubts
-            if cleared and owed.entry is None:
+            if cleared and owed.entry is None and not self._clearing(by.scope):
                 self._remove(key)  # the clear drops it
             else:
                 self._put(owed)
@@ -280,7 +285,7 @@ class Recovery:
                 if len(ready) == most:
                     break
             for owed in ready:
-                if owed.entry is not None and owed.by.timer() >= owed.entry.kept_until:
+                if _has_outlived_itself(owed):
                     self._spoil(owed)
                 owed.again = False
                 self._doubts[owed.key] = (1, owed.by)
@@ -420,6 +425,14 @@ class Recovery:
 
 def _is_in(scope: Any, by: Any) -> bool:
     return by.scope is not None and scope == by.scope
+
+
+def _has_outlived_itself(owed: Owed) -> bool:
+    """Whether it is a write of what would be of no use any more."""
+    try:
+        return owed.entry is not None and owed.by.timer() >= owed.entry.kept_until
+    except Exception:  # of the timer, which is the user's: the backend will have it expire
+        return False
 
 
 #: Those that owe anything, which nobody else may keep.

@@ -136,9 +136,11 @@ class _InThreads(_Colour):
             self._under_way = False
 
     def _run(self) -> None:
-        ready = self.recovery.take(_BATCH, in_loop=False)
-        failed = not ready
+        ready: list[Owed] = []
+        failed = True
         try:
+            ready = self.recovery.take(_BATCH, in_loop=False)
+            failed = not ready
             while ready and not failed:
                 owed = ready[0]
                 try:
@@ -148,14 +150,21 @@ class _InThreads(_Colour):
                 else:
                     self.recovery.carried_out(owed)
                 ready.pop(0)
+        except BaseException:
+            failed = True  # and is tried again, though not at once
+            raise
         finally:
             self._ended(ready, failed=failed)
 
 
 class _InLoop(_Colour):
     in_loop = True
-    _loop: asyncio.AbstractEventLoop | None = None
-    _task: asyncio.Task[None] | None = None
+
+    def after_fork_in_child(self) -> None:
+        """No loop of the parent's runs here, whatever it says of itself."""
+        super().after_fork_in_child()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def wake(self, *, succeeded: bool = False, at_once: bool = False) -> None:
         """As `Replays.wake`; where no loop runs here, in the one that ran last."""
@@ -189,9 +198,11 @@ class _InLoop(_Colour):
         self._task = loop.create_task(self._run(), context=contextvars.Context())
 
     async def _run(self) -> None:
-        ready = self.recovery.take(_BATCH, in_loop=True)
-        failed = not ready
+        ready: list[Owed] = []
+        failed = True
         try:
+            ready = self.recovery.take(_BATCH, in_loop=True)
+            failed = not ready
             while ready and not failed:
                 owed = ready[0]
                 try:
@@ -201,7 +212,7 @@ class _InLoop(_Colour):
                 else:
                     self.recovery.carried_out(owed)
                 ready.pop(0)
-        except asyncio.CancelledError:
+        except BaseException:
             failed = True
             raise
         finally:

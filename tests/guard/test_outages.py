@@ -547,6 +547,26 @@ def test_async_replays_need_no_caller(impatient):
     run(main())
 
 
+@pytest.mark.parametrize("kind", [ThreadStore, AsyncStore])
+def test_a_timer_that_raises_holds_nothing_up(impatient, kind):
+    """What is owed is carried out though nobody knows whether it is of use any more."""
+
+    def broken():
+        raise RuntimeError("no time")
+
+    async def main():
+        store = kind()
+        guard = async_guard_of(store, None, policy=Policy(breaker=None), timer=broken)
+        store.down()
+        with pytest.raises(OperationFailed):
+            await guard.write("k", entry("value"))
+        store.up()
+        await turn_until(lambda: not guard.health().owed)
+        assert store.value("k") == "value"
+
+    run(main())
+
+
 def test_what_one_loop_owed_another_carries_out():
     """The first one has ended with its work undone."""
     store = AsyncStore()
@@ -715,6 +735,29 @@ def test_a_forked_child_owes_nothing_and_works():
 
     assert forked(child) == "[0, 'old', None]"
     assert cache.health().owed == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_of_a_running_loop_carries_out_what_it_owes(impatient):
+    """In a loop of its own: its copy of the parent's says that it is running, and never will."""
+    store = AsyncStore()
+    cache = AsyncCache(store, policy=Policy(breaker=None))
+
+    async def invalidate():
+        store.up()
+        await cache.set("k", "old")
+        store.down()
+        await cache.delete("k")
+        store.up()
+        await turn_until(lambda: cache.health().owed == 0)
+        return store.value("k")
+
+    async def parent():
+        assert await invalidate() is None
+        return forked(lambda: run(invalidate()))
+
+    assert run(parent()) == "None"
 
 
 @colours

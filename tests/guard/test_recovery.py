@@ -216,6 +216,23 @@ def test_a_drop_after_an_owed_clear_needs_nothing(recovery):
     assert recovery.counts() == (1, 0)
 
 
+@pytest.mark.parametrize("owed", [True, False], ids=["owed", "tried"])
+def test_a_drop_while_a_clear_is_carried_out_comes_after_it(recovery, owed):
+    """The clear may have passed by its key, which others may have written to since."""
+    mine, theirs = Debtor("mine"), Debtor("theirs")
+    if owed:
+        recovery.missed_clear(mine, None)
+        (clear,) = recovery.take(9, in_loop=False)
+    else:
+        clear = recovery.begin_clear(mine)
+    assert recovery.begin(mine, ("mine", 1), None).waits
+    assert recovery.begin(theirs, ("theirs", 1), None) is None
+    assert recovery.answer("mine", ("mine", 1)) is None
+    (recovery.carried_out if owed else recovery.landed)(clear)
+    assert recovery.answer("mine", ("mine", 1)) is None
+    assert taken(recovery) == [(("mine", 1), None)]
+
+
 def test_without_scopes_a_clear_is_of_everything(recovery):
     """Where the backend cannot tell keys apart, what is owed for others goes, too."""
     whole, other = Debtor("whole", clears_scope=False), Debtor("other")
