@@ -1,84 +1,16 @@
 """What the tests of many ids at once share: a colour to run them in, and a function that loads."""
 
 import asyncio
-import contextvars
-import functools
-import gc
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
+from decorator.colours import colour, no_collection, timer
 
-from memo import AsyncCache, Cache, Policy, cached, configure
-from memo.background import background
+from memo import Policy, configure
 from memo.configuration import configured, restore
-from memo.testing import AsyncFaultyBackend, FakeTimer, FaultyBackend
 
-
-class Colour:
-    """Lets one test be written once and run for functions of both colours.
-
-    `colour(func)` is `func` in this colour, and `colour.run(...)` what comes of a call.
-    """
-
-    is_async = False
-    cache: Any = Cache
-    faulty: Any = FaultyBackend
-
-    def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        return func
-
-    def run(self, result: Any) -> Any:
-        assert not inspect.isawaitable(result)
-        return result
-
-    def settle(self) -> None:
-        """Let what runs in the background end."""
-        assert background.wait(10)
-
-    def many(self, *func: Callable[..., Any], **options: Any) -> Any:
-        """What `@cached.many(...)` makes of a plain function, in this colour."""
-        if func:
-            return cached.many(self(*func))
-        return lambda func: cached.many(**options)(self(func))
-
-
-class AsyncColour(Colour):
-    is_async = True
-    cache = AsyncCache
-    faulty = AsyncFaultyBackend
-
-    def __init__(self, runner: asyncio.Runner) -> None:
-        self.runner = runner
-
-    def __call__(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(func)
-        async def coloured(*args: Any, **kwargs: Any) -> Any:
-            return func(*args, **kwargs)
-
-        return coloured
-
-    def run(self, result: Any) -> Any:
-        assert inspect.iscoroutine(result)
-        return self.runner.run(result, context=contextvars.copy_context())
-
-    def settle(self) -> None:
-        async def wait() -> None:
-            while others := asyncio.all_tasks() - {asyncio.current_task()}:
-                await asyncio.gather(*others, return_exceptions=True)
-
-        self.runner.run(wait())
-
-
-@pytest.fixture(params=["sync", "async"])
-def colour(request: pytest.FixtureRequest) -> Iterator[Colour]:
-    """Both colours, one after the other."""
-    if request.param == "sync":
-        yield Colour()
-    else:
-        with asyncio.Runner() as runner:
-            yield AsyncColour(runner)
+__all__ = ["colour", "no_collection", "timer"]
 
 
 class Source:
@@ -109,23 +41,6 @@ class Source:
 def source() -> Source:
     """Where values come from."""
     return Source()
-
-
-@pytest.fixture
-def timer() -> FakeTimer:
-    """A clock that stands still."""
-    return FakeTimer()
-
-
-@pytest.fixture
-def no_collection() -> Iterator[None]:
-    """No cycles are collected meanwhile: what dies, dies by its reference count."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 @pytest.fixture
