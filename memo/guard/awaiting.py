@@ -243,12 +243,12 @@ class AwaitingGuard(Bounded):
                 if failure is None:
                     raise
                 pause = self._pause(failure, tries, probe, budget)
-                if pause < 0:
-                    try:
+                try:
+                    if pause < 0:
                         raise failure from failure.__cause__
-                    finally:
-                        # They lead to this frame, and must not be led back to.
-                        del failure, attempt
+                finally:
+                    # They lead to this frame, and must not be led back to.
+                    del failure, attempt
             else:
                 self._succeeded(probe, monotonic() - started, budget)
                 return answer
@@ -289,9 +289,12 @@ class AwaitingGuard(Bounded):
                 self._abandon(task, doubtful)
             elif not task.cancelled():
                 task.exception()  # a caller that is cancelled just now will not ask for it
-        if task.cancelled():
-            raise RuntimeError("the operation was cancelled, and not by us")
-        return task.result()
+        try:
+            if task.cancelled():
+                raise RuntimeError("the operation was cancelled, and not by us")
+            return task.result()
+        finally:
+            del task  # which keeps what it raises, which leads to this frame
 
     def _abandon(self, task: asyncio.Task[Any], doubtful: Iterable[Any]) -> None:
         """Cancel `task` and let it end by itself, whenever it does."""
@@ -320,9 +323,7 @@ class AwaitingGuard(Bounded):
         finally:
             if not call.over:
                 self._withdraw(call, doubtful)
-        if call.error is not None:
-            raise call.error
-        return call.result
+        return call.outcome()
 
     def _withdraw(self, call: Call, doubtful: Iterable[Any]) -> None:
         """Wait for `call` no longer, which may go on in its thread."""

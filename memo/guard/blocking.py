@@ -200,11 +200,11 @@ class BlockingGuard(Bounded):
                 if failure is None:
                     raise
                 pause = self._pause(failure, tries, probe, budget)
-                if pause < 0:
-                    try:
+                try:
+                    if pause < 0:
                         raise failure from cause_of(error)
-                    finally:
-                        del failure  # which leads to this frame, and must not be led back to
+                finally:
+                    del failure  # which leads to this frame, and must not be led back to
             else:
                 self._succeeded(probe, monotonic() - started, budget)
                 return answer

@@ -131,7 +131,8 @@ class Bounded(Guarded):
         """An attempt has ended well, after `took` seconds."""
         late = None
         if budget is not None:
-            if took > budget.left:
+            # In a loop it would have been stopped: it is the loop that was late.
+            if took > budget.left and not self.in_loop:
                 late = _late(took, budget)
             budget.left -= took
         circuit = self.circuit

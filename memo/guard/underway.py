@@ -27,6 +27,11 @@ _AT_ONCE: Final = 5
 #: Seconds between two deadlines that have a timer each; those in between are a little late.
 _GRAIN: Final = 0.001
 
+#: Where a timer is late by more than so many seconds, the loop itself was held up, and answers may
+#: have come that nobody has looked at yet: they are given so many turns to land.
+_LATE: Final = 0.01
+_TURNS: Final = 5
+
 
 class GivenUp(Exception):
     """The breaker has opened while an operation was under way."""
@@ -73,11 +78,14 @@ class Watch:
         self._due = due
         self.loop.call_later(max(0.0, due - monotonic()), self._ring, due)
 
-    def _ring(self, due: float) -> None:
+    def _ring(self, due: float, turns: int = _TURNS) -> None:
         """The timer has run out that was set for `due`."""
         if due != self._due:
             return  # another one was set since, for an earlier moment
         now = monotonic()
+        if turns and now - due > _LATE:
+            self.loop.call_soon(self._ring, due, turns - 1)
+            return
         earliest = self._due = math.inf
         late: collections.deque[Operation] = collections.deque()
         for operation in list(self.operations):

@@ -6,7 +6,9 @@ import asyncio
 import gc
 import math
 import os
+import socket
 import threading
+import time
 import weakref
 
 import pytest
@@ -349,7 +351,7 @@ def test_one_timer_serves_all_operations_of_a_loop(clock):
     assert isinstance(operations[0].error, TimeoutError)
     del watch.operations[operations[0]]
     del watch.operations[operations[1]]  # it has ended well
-    clock[0] = 102.5
+    clock[0] = 102.005
     loop.ring()
     assert ended == [101.0]
     clock[0] = 103.0
@@ -393,6 +395,66 @@ def test_of_many_that_are_late_the_first_is_not_kept_waiting_for_the_last(clock)
         turns.append(len(ended))
     assert ended == list(range(12))
     assert turns == [5, 10, 12]
+
+
+def test_a_loop_that_was_held_up_lets_answers_land_first(clock):
+    """Where the timer itself is late, what is due ends a few turns later."""
+    loop = Loop()
+    watch = Watch(loop)
+    ended = []
+    watch.begin(Operation(101.0, None, lambda: ended.append("late")))
+    clock[0] = 101.3
+    turns = 0
+    while not ended:
+        loop.ring()
+        turns += 1
+    assert turns == 6
+    assert loop.timers == []
+
+
+class Wired(Prompt):
+    """A server behind a socket, which answers while the loop stands still."""
+
+    def __init__(self):
+        super().__init__()
+        self.ours, self.theirs = socket.socketpair()
+        self.ours.setblocking(False)
+
+    async def read(self, key):
+        await asyncio.get_running_loop().sock_recv(self.ours, 100)
+        return entry("value")
+
+    def close(self):
+        self.ours.close()
+        self.theirs.close()
+
+
+@pytest.mark.parametrize("kind", [AsyncStore, Prompt, ThreadStore, Wired])
+def test_a_loop_that_stands_still_is_no_failure_of_the_backend(kind):
+    """An answer that is there is used, however late the loop comes to it, and counts as one."""
+
+    async def main():
+        store = kind()
+        store.held |= dict.fromkeys(range(20), entry("value"))
+        guard = async_guard_of(store, None, policy=Policy(breaker=Breaker(failures=3)))
+
+        def stand_still():
+            if kind is Wired:
+                store.theirs.sendall(b"answer")
+            time.sleep(0.1)
+
+        reads = asyncio.gather(
+            *(guard.read(number, Budget(0.03)) for number in range(1 if kind is Wired else 20))
+        )
+        asyncio.get_running_loop().call_soon(stand_still)
+        found = await reads
+        assert {one.value for one in found} == {"value"}
+        assert guard.circuit.failures == 0
+        assert guard.circuit.state == "closed"
+        if kind is Wired:
+            store.close()
+
+    run(main())
 
 
 def test_one_that_takes_an_earlier_operations_room_has_its_own_deadline():
