@@ -11,7 +11,7 @@ from .backends.resolve import adopt
 from .configuration import default_backend, defaults, warn_once
 from .entry import ABSENT, FOREVER
 from .errors import shown
-from .eviction import DEFAULT
+from .eviction import DEFAULT, kind_of
 from .freshness import Duration, Freshness
 from .policy import Policy
 from .records import record
@@ -77,6 +77,8 @@ class Options:
         bound = DEFAULT_MAXSIZE if maxsize is ABSENT else maxsize
         order = DEFAULT if eviction is ABSENT else eviction
         check_bound(bound, order, getsizeof)
+        if order != "none":
+            kind_of(order)  # imports it, so that no call has to
         if backend is not None:
             backend = adopt(backend)
             if written and not (written == ["maxsize"] and maxsize == 0):

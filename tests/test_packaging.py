@@ -88,12 +88,63 @@ def test_importing_memo_needs_two_packages() -> None:
     assert packages - sys.stdlib_module_names - DEPENDENCIES == {"memo"}
 
 
+#: What few programs use, is needed by backends that can fail alone, or costs more than it gives.
+RARE = {
+    *("memo.cli", "memo.demo", "memo.integrations", "memo.testing"),
+    *("memo.batch", "memo.many", "memo.prewarm", "memo.together"),
+    *("memo.canonical", "memo.forms", "memo.places", "memo.serializers"),
+    *("memo.backends.encoded", "memo.backends.objects", "memo.backends.urls"),
+    *("memo.backends.memcached", "memo.backends.redis", "memo.backends.sqlite"),
+    *("memo.eviction.classic", "memo.recovery"),
+    *("memo.guard.awaiting", "memo.guard.blocking", "memo.guard.bounded", "memo.guard.circuit"),
+    *("memo.guard.origins", "memo.guard.replays", "memo.guard.underway", "memo.guard.workers"),
+    *("concurrent.futures.thread", "copy", "dataclasses", "hashlib", "http", "json"),
+    *("multiprocessing", "pickle", "sqlite3"),
+}
+
+
 def test_importing_memo_leaves_the_rare_alone() -> None:
     """`import memo` is quick: what few programs use is loaded when it is used."""
     # asyncio is not on this list only because `import wrapt` itself brings it in.
-    rare = {"sqlite3", "multiprocessing", "http", "memo.testing", "memo.integrations", "memo.cli"}
     dependencies = modules_loaded_by("import cachetools, wrapt")
-    assert (modules_loaded_by("import memo") - dependencies) & rare == set()
+    assert (modules_loaded_by("import memo") - dependencies) & RARE == set()
+
+
+STORE = """
+import memo, sys
+
+class Store:
+    def __init__(self):
+        self.kept = {}
+
+    def read(self, key):
+        return self.kept.get(key)
+
+    def write(self, key, entry):
+        self.kept[key] = entry
+
+    def delete(self, key):
+        return self.kept.pop(key, None) is not None
+
+    def clear(self):
+        self.kept.clear()
+"""
+
+USES = {
+    "memory": ("f = memo.cached(abs)", "f(1); f(1); f.get(1); f.refresh(1); f.cache_info()"),
+    "another ordering": ("f = memo.cached(abs, eviction='lru', ttl='5m')", "f(1); f(1)"),
+    "a backend": ("f = memo.cached(abs, backend=Store(), ttl=5)", "f(1); f(1); f.cache_clear()"),
+    "a default": ("memo.configure(backend=Store()); f = memo.cached(abs)", "f(1); f.invalidate(1)"),
+    "many keys": ("c = memo.Cache(Store())", "c.get_many([1]); c.set_many({1: 2})"),
+    "many ids": ("f = memo.cached.many(dict.fromkeys)", "f([1, 2]); f([2, 3])"),
+}
+
+
+@pytest.mark.parametrize(("made", "used"), USES.values(), ids=USES.keys())
+def test_calls_import_nothing_of_memo(made: str, used: str) -> None:
+    """What a cache needs is imported when it is made: no call meets an import, nor a fork one."""
+    loaded = modules_loaded_by(f"{STORE}\n{made}\nbefore = set(sys.modules)\n{used}")
+    assert {name for name in loaded if name.startswith("memo.")} == set()
 
 
 def test_the_version_is_written_once() -> None:

@@ -1,14 +1,17 @@
 """Eviction orderings: which entry leaves a full store first.
 
 Each is a `cachetools.Cache` that can be used alone, as a mapping, and the ordering of memo's store
-in memory.
+in memory. Those that are not the default are imported when they are asked for.
 """
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from .adaptive import Adaptive
 from .base import Evicting, Node
-from .classic import FIFO, LFU, LRU, Random
+
+if TYPE_CHECKING:
+    from .classic import FIFO, LFU, LRU, Random
 
 __all__ = [
     "DEFAULT",
@@ -20,22 +23,51 @@ __all__ = [
     "Evicting",
     "Node",
     "Random",
+    "kind_of",
     "ordering",
 ]
 
-_ORDERINGS: dict[object, type[Evicting[Any, Any]]] = {
-    "adaptive": Adaptive,
-    "lru": LRU,
-    "lfu": LFU,
-    "fifo": FIFO,
-    "random": Random,
+#: The class of each ordering, and the module that has it.
+_KINDS: Final = {
+    "adaptive": ("Adaptive", "adaptive"),
+    "lru": ("LRU", "classic"),
+    "lfu": ("LFU", "classic"),
+    "fifo": ("FIFO", "classic"),
+    "random": ("Random", "classic"),
 }
+_HOMES: Final = dict(_KINDS.values())
 
-NAMES: tuple[str, ...] = ("adaptive", "lru", "lfu", "fifo", "random")
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+NAMES: tuple[str, ...] = tuple(_KINDS)
 """The names `ordering` knows, the default's first."""
 
 DEFAULT: str = "adaptive"
 """The name of the ordering to use when nothing is said."""
+
+
+def kind_of(name: str) -> type[Evicting[Any, Any]]:
+    """The class of an ordering by name, one of `NAMES`.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name not in NAMES:
+        allowed = ", ".join(map(repr, NAMES))
+        raise ValueError(f"eviction={name!r}: allowed are {allowed}")
+    kind, home = _KINDS[name]
+    return getattr(import_module(f".{home}", __name__), kind)  # type: ignore[no-any-return]
 
 
 def ordering(name: str, maxsize: float) -> Evicting[Any, Any]:
@@ -44,7 +76,4 @@ def ordering(name: str, maxsize: float) -> Evicting[Any, Any]:
     Raises:
         ValueError: there is none of that name, or `maxsize` is negative.
     """
-    if name not in NAMES:
-        allowed = ", ".join(map(repr, NAMES))
-        raise ValueError(f"eviction={name!r}: allowed are {allowed}")
-    return _ORDERINGS[name](maxsize)
+    return kind_of(name)(maxsize)
