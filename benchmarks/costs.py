@@ -328,8 +328,9 @@ def _flights() -> Round:
         flight.below = flight.landed = None
         flight.owner = threading.get_ident()
         flight.leader = weakref.ref(leader)
-        flights.enter(flight)
-        flights.end(flight, key)
+        flights.first(flight.key, flight)
+        flight.result = key
+        flights.drop(flight)
 
     return called(one)
 

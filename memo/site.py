@@ -23,7 +23,7 @@ from .keys import Keys, NotAccepted
 from .options import InForce, Options
 from .receivers import Receivers
 from .scopes import Scope, name_of_function, scope_of, shared_scope
-from .turns import AsyncLook, AsyncTurn, PlainTurn, Turn, look
+from .turns import AsyncLook, AsyncTurn, Turn, look, take_off
 
 __all__ = ["KeylessError", "Site", "is_coroutine_function", "reset"]
 
@@ -323,16 +323,18 @@ class Site:
         if not self._started and not self._start():
             return None
         core = self.core if self._core is None else self._core
-        return self._turn(core, self.keys, args, kwargs, args)
+        plain = take_off(core, self.keys, args, kwargs) if core.plain else None
+        return plain or self._turn(core, self.keys, args, kwargs, args)
 
     def open_method(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The same for a call whose first argument may be the receiver of a method."""
         if not self._start():
             return None
+        core, keys, keyed, receiver = self.core, self.keys, args, ABSENT
         if args and args[0] in self.receivers:
-            core = self.core_of(args[0])
-            return self._turn(core, self.method_keys, args[1:], kwargs, args, receiver=args[0])
-        return self._turn(self.core, self.keys, args, kwargs, args)
+            core, keys, keyed, receiver = self.core_of(args[0]), self.method_keys, args[1:], args[0]
+        plain = take_off(core, keys, keyed, kwargs) if core.plain else None
+        return plain or self._turn(core, keys, keyed, kwargs, args, receiver=receiver)
 
     def _turn(
         self,
@@ -345,13 +347,6 @@ class Site:
         receiver: Any = ABSENT,
     ) -> Any:
         flow: Flow
-        if core.plain and core.rules.standby is None:
-            try:
-                plain = PlainTurn()
-                if plain.take_off(core, keys.make(keyed, kwargs) if kwargs else keys.of(keyed)):
-                    return plain
-            except Exception:  # noqa: S110 - found again below
-                pass
         try:
             key = self._located(core, keys.make(keyed, kwargs), receiver)
         except _UnkeyedReceiver:

@@ -132,7 +132,7 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
             victim: Any = self._cold
             if victim is None or victim.used or self._demoted is not None:
                 victim = self._drop()
-            else:  # the common case of it: `_take`, and `_let_go`
+            else:  # the common case of it: `_take`, `_let_go`, and `_bury`
                 after = victim.next
                 if after is victim:
                     self._cold = None
@@ -150,7 +150,29 @@ class Adaptive(Evicting[K, V], Generic[K, V]):
                     self._place(victim)
                     raise
                 self._currsize = self._currsize - victim.size if table else 0
-                self._bury(victim)
+                mark = victim.epoch
+                oldest = self._hot
+                if (
+                    oldest is None
+                    or oldest.used
+                    or oldest.state > HOT
+                    or oldest.epoch >= self._horizon
+                ):
+                    self._look()
+                victim.state = LEFT
+                if mark >= self._horizon:
+                    self._testing += 1
+                    tested = self._tested
+                    tested[mark] = tested.get(mark, 0) + 1
+                    try:
+                        ghost = hash(victim.key)
+                    except Exception:
+                        ghost = None
+                    if ghost is not None:
+                        graves = self._marks or self._summon()
+                        place = ghost % _len(graves)
+                        self._names[place] = ghost & NAME
+                        graves[place] = mark
             victims = (victim,)
             self.evictions += 1
             if self._currsize + size > most:

@@ -53,6 +53,8 @@ class Table(Generic[F]):
 
     def __init__(self, guard: ForkableLock | None = None) -> None:
         self._flights: dict[Any, F] = {}
+        #: `first(key, flight)` is what is under way under `key`: `flight`, where nothing was.
+        self.first = self._flights.setdefault
         # Looking a key up may run the user's __eq__, which may call the cached function again:
         # the lock must let its own thread in a second time.
         self.guard = guard or ForkableLock()
@@ -78,21 +80,22 @@ class Table(Generic[F]):
                 self._landings = [0] * _PLACES
 
     def _push(self, flight: F) -> None:
-        below = self._flights.setdefault(flight.key, flight)
+        below = self.first(flight.key, flight)
         if below is not flight:
             flight.below = below
             self._flights[flight.key] = flight
 
-    def _drop(self, flight: F) -> None:
+    def drop(self, flight: F) -> None:
+        """Take `flight` out of the table; its result is there. The caller holds the lock."""
         key = flight.key
         if self._landings is not None:
             self._landings[hash(key) % _PLACES] += 1
         top = self._flights.get(key)
         if top is flight:
-            if flight.below is None:
-                self._flights.pop(key, None)  # which its own code may have landed meanwhile
-            else:
+            if flight.below is not None:
                 self._flights[key] = flight.below
+            else:
+                self._flights.pop(key, None)  # the key's own code may have done so
             return
         while top is not None:
             if top.below is flight:

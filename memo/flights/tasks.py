@@ -196,7 +196,7 @@ class AsyncFlights(Table[AsyncFlight]):
             if getattr(task, "is_wanted", False):
                 return  # it loads for other flights, too, and somebody waits for one of these
             # Later callers must not join a load that is about to be cancelled.
-            self._drop(flight)
+            self.drop(flight)
         _call_in(flight.loop, task.cancel)
 
     def land(self, flight: AsyncFlight, result: Any) -> None:
@@ -205,7 +205,7 @@ class AsyncFlights(Table[AsyncFlight]):
             flight.result = result
             waiters = list(flight.waiters)
             try:
-                self._drop(flight)
+                self.drop(flight)
             except BaseException:
                 self._clear_if_all_landed()
                 raise

@@ -120,7 +120,7 @@ class Flights(Table[Flight]):
 
     def add(self, flight: Flight) -> None:
         """Open `flight` beside whatever is under way."""
-        if self._flights.setdefault(flight.key, flight) is not flight:
+        if self.first(flight.key, flight) is not flight:
             with self._lock:
                 self._push(flight)
 
@@ -129,7 +129,7 @@ class Flights(Table[Flight]):
         with self._lock:
             flight = Flight(key, None)
             flight.owner = 0
-            under_way = self._flights.setdefault(key, flight)
+            under_way = self.first(key, flight)
             if under_way is flight:
                 return flight
             if not under_way.over:
@@ -159,11 +159,11 @@ class Flights(Table[Flight]):
         an interrupt cannot come in between, the leader knows its flight before others see it.
         """
         key = flight.key
-        under_way = self._flights.setdefault(key, flight)
+        under_way = self.first(key, flight)
         if under_way is flight:
             return flight
         with self._lock:
-            under_way = self._flights.setdefault(key, flight)
+            under_way = self.first(key, flight)
             if under_way is flight:
                 return flight
             # Without an owner it waits for its turn in the background, where it may wait for long;
@@ -255,16 +255,11 @@ class Flights(Table[Flight]):
         flight.result = result
         try:
             with self._lock:
-                self.end(flight, result)
+                try:
+                    self.drop(flight)
+                except BaseException:
+                    self._clear_if_all_landed()
+                    raise
         finally:
             if flight.landed is not None:
                 flight.landed.set()
-
-    def end(self, flight: Flight, result: Any) -> None:
-        """The same for one who holds the lock, and afterwards sets what is `landed` of it."""
-        flight.result = result
-        try:
-            self._drop(flight)
-        except BaseException:
-            self._clear_if_all_landed()
-            raise

@@ -7,7 +7,7 @@ frame in between costs depth.
 
 from .looks import AsyncLook, look
 from .tasks import AsyncTurn, refresh_in_task
-from .threads import PlainTurn, Turn, refresh_behind
+from .threads import PlainTurn, Turn, refresh_behind, take_off
 
 __all__ = [
     "AsyncLook",
@@ -17,4 +17,5 @@ __all__ = [
     "look",
     "refresh_behind",
     "refresh_in_task",
+    "take_off",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import functools
+import time
 from collections.abc import Callable, Sequence
 from threading import get_ident
 from time import perf_counter
@@ -18,10 +20,11 @@ from ..entry import ABSENT, FOREVER, USED_UP, Raised
 from ..errors import CacheError, NoValue
 from ..flights import ANEW, BareFlight, Flight, Flights
 from ..flights.workers import workers
+from ..keys import Keys
 from ..steps import LATE, Admit, Followed, Join, Load, LoadBehind, Refresh, Refusal
 from .base import BaseTurn, bulkhead_of, own
 
-__all__ = ["PlainTurn", "Turn", "refresh_behind"]
+__all__ = ["PlainTurn", "Turn", "refresh_behind", "take_off"]
 
 
 class Turn(BaseTurn):
@@ -247,6 +250,14 @@ class Turn(BaseTurn):
         return Followed(result)
 
 
+#: The clock of entries, where that is the one that loads are timed by: most often.
+_STOPWATCH: Final = (
+    time.monotonic
+    if time.get_clock_info("monotonic") == time.get_clock_info("perf_counter")
+    else None
+)
+
+
 class PlainTurn:
     """A call with nothing to decide (see `flows.plain`).
 
@@ -259,45 +270,11 @@ class PlainTurn:
     answered: Final = False
     answer: Final = None
 
-    # What it sets: a call of a constructor would cost more than all of that.
+    # What `take_off` sets: a call of a constructor would cost more than all of that.
     core: Any
     key: Any
     flight: BareFlight
     started: float
-
-    def take_off(self, core: Any, key: Any) -> bool:
-        """Lead the load of `key`; False where there may be something to decide."""
-        self.core = core
-        self.key = key
-        flight = self.flight = BareFlight()
-        flight.key = key
-        flight.result = ABSENT
-        flight.superseded = False
-        flight.below = flight.landed = None
-        flight.owner = get_ident()
-        flight.leader = ref(self)
-        flying = True
-        try:
-            if not core.single_flight:
-                core.flights.add(flight)
-            elif core.flights.enter(flight) is not flight:
-                flying = False
-                return False
-            node = core.memory.peek(key)
-            if node is not None:
-                if core.rules.timer() < node.expires:
-                    return False
-                core.stats.expirations += 1
-            core.stats.misses += 1
-            self.started = perf_counter()
-            flying = False
-        except Exception:
-            return False  # the flow finds out what is wrong
-        else:
-            return True
-        finally:
-            if flying:
-                core.flights.land(flight, ANEW)
 
     def let_go(self) -> None:
         """An interrupt has come in between: nobody is to wait for this turn."""
@@ -314,11 +291,11 @@ class PlainTurn:
         gone: list[Any] = []  # and `victims`: what is let go of outside the lock
         try:
             stats.loads += 1
-            took = perf_counter() - self.started
+            now = rules.timer()
+            took = (now if rules.timer is _STOPWATCH else perf_counter()) - self.started
             stats.load_time += took
             if not used_up:
                 ttl = rules.freshness.ttl
-                now = rules.timer()
                 expires = FOREVER if ttl is FOREVER else now + ttl
                 victims: Sequence[Any] = ()
                 try:
@@ -326,7 +303,8 @@ class PlainTurn:
                         if not flight.superseded:
                             victims = core.memory.put(self.key, value, now, expires, gone)
                         stored = True
-                        flights.end(flight, value)
+                        flight.result = value
+                        flights.drop(flight)
                         landed = True
                 except RecursionError:
                     raise
@@ -370,6 +348,50 @@ class PlainTurn:
             except Exception as fault:
                 self.core.fault("looking a key up", fault)
         return False
+
+
+def take_off(core: Any, keys: Keys, args: tuple[Any, ...], kwargs: Any) -> PlainTurn | None:
+    """A plain turn that leads the load of the call; None where there may be something to decide."""
+    flights = core.flights
+    flight: Any = None
+    flying = False
+    try:
+        if core.rules.standby is not None:
+            return None
+        key = keys.make(args, kwargs) if kwargs else keys.of(args)
+        turn = PlainTurn()
+        turn.core = core
+        turn.key = key
+        flight = turn.flight = BareFlight()
+        flight.key = key
+        flight.result = ABSENT
+        flight.superseded = False
+        flight.below = flight.landed = None
+        flight.owner = get_ident()
+        flight.leader = ref(turn)
+        flying = True
+        if flights.first(key, flight) is not flight:
+            if not core.single_flight:
+                flights.add(flight)
+            elif flights.enter(flight) is not flight:
+                flying = False
+                return None
+        node = core.memory.peek(key)
+        if node is not None:
+            if core.rules.timer() < node.expires:
+                return None
+            core.stats.expirations += 1
+        core.stats.misses += 1
+        turn.started = perf_counter()
+        flying = False
+    except Exception:
+        return None  # the flow finds out what is wrong
+    else:
+        return turn
+    finally:
+        if flying:
+            with contextlib.suppress(Exception):  # a key's own code, as above
+                flights.land(flight, ANEW)
 
 
 def refresh_behind(
