@@ -212,25 +212,27 @@ class Circuit:
                 self._since = self.options.timer()
             if shut:
                 self._next = math.inf
+                self.cause = None
                 self.reason = "its breaker is open, forced"
         if changed:
             self._tell("has opened" if shut else "has closed")
         return Drill(self)
 
     def _open(self, now: float, error: CacheError) -> None:
-        self._probe = 0
-        self._next = now + self._pause
         behind = cause_of(error)
         self.cause = None if behind is None else detached(behind)
         self.reason = f"its breaker is open, after {self._why}; the last error: {self.last_error}"
+        self._probe = 0
+        # At last: from here on others are refused without the lock, and told the above.
+        self._next = now + self._pause
 
     def _close(self) -> None:
         if self.shut:
             self._since = self.options.timer()
         self.shut = False
         self._next = -math.inf
+        # `cause` stays: somebody may just have been refused.
         self.failures = self._probe = 0
-        self.cause = None
         self._window = -math.inf
 
     def _reached(self, now: float) -> bool:

@@ -153,6 +153,46 @@ def test_what_was_begun_before_it_opened_does_not_count():
     assert circuit.admit() > 0
 
 
+def test_who_is_refused_while_it_opens_is_told_why():
+    """Nobody is refused before the failure that opens it is there to be named as the cause."""
+    circuit, _ = made(failures=1)
+    refused = []
+
+    def ask():
+        assert circuit.admit() == REFUSED
+        refused.append(circuit.refusal("read", "k"))
+
+    crew = []
+    failing = False
+
+    class Slow(ConnectionError):
+        """One that is copied, to be kept, while somebody asks."""
+
+        def __new__(cls, *args):
+            if failing and not crew:
+                crew.append(threading.Thread(target=ask))
+                crew[0].start()
+                crew[0].join(0.05)
+            return super().__new__(cls, *args)
+
+    failure = OperationFailed("down")
+    failure.__cause__ = Slow("down")
+    failing = True
+    circuit.failed(failure)
+    crew[0].join()
+    assert type(refused[0].__cause__) is Slow
+    assert "1 failures in a row" in refused[0].reason
+
+
+def test_who_is_refused_as_it_closes_is_told_why():
+    """It closes between the refusal and the words for it: these name the last failure still."""
+    circuit, timer = opened()
+    assert circuit.admit() == REFUSED
+    timer.advance(1)
+    circuit.succeeded(circuit.admit())
+    assert type(circuit.refusal("read", "k").__cause__) is ConnectionError
+
+
 def test_exactly_one_of_64_threads_is_the_probe():
     """Of callers who come at the same moment; again and again."""
     for _ in range(20):
