@@ -61,20 +61,18 @@ def _methods(  # noqa: C901 - each of them is simple
     kind: Any, true: Callable[[], Any]
 ) -> dict[str, Any]:
     """The methods of a record; `true()` is the dataclass that it is like."""
-    names = tuple(kind.__annotations__)
+    names = kind.__annotations__.keys()
     defaults = _defaults(kind)
     fields_of = operator.attrgetter(*names)
-    put = object.__setattr__
     is_checked = hasattr(kind, "__post_init__")
 
     class Methods:
         def __init__(self: Any, *args: Any, **given: Any) -> None:
             fields = defaults | given
-            if args or fields.keys() != kind.__annotations__.keys():
+            if args or fields.keys() != names:
                 true().__init__(self, *args, **given)  # or its error, in Python's own words
             else:
-                for name, value in fields.items():
-                    put(self, name, value)
+                self.__dict__.update(fields)
             if is_checked:
                 self.__post_init__()
 
