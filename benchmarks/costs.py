@@ -336,11 +336,13 @@ def _flights() -> Round:
 
 
 def _puts(memory: Any) -> Round:
+    ttl = float(HOUR)
+
     def one(key: Any) -> None:
         now = time.monotonic()
         gone: list[Any] = []
         with memory.guard.lock:
-            memory.put((key,), key, now, now + HOUR, gone)
+            memory.put((key,), key, now, ttl, gone)
 
     return called(one)
 

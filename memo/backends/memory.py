@@ -28,6 +28,9 @@ EVICTIONS: Final = (*NAMES, "none")
 #: Entries past all use that one write drops in a store without a bound.
 _RECLAIMED_PER_WRITE: Final = 2
 
+#: What a moment may have lost when it was last rounded, of itself.
+_ROUNDED: Final = 2.0**-52
+
 #: Entries that are dropped of a scope before other writers have a turn.
 _CLEARED_AT_ONCE: Final = 256
 
@@ -40,7 +43,8 @@ class _Kinds(NamedTuple):
 
     Attributes:
         plain: of an entry for which all three moments are that one. `span` is how long it lives,
-            one object for all that live as long, or where that is for ever when it was created.
+            one object for all that live as long, or where that is for ever when it was created. So
+            `created` is as exact as the expiry is, which is rounded like any float.
         dated: of any other entry without tags.
         tagged: of one with tags.
     """
@@ -185,21 +189,17 @@ class Memory:
                 gone += self._take_gone()
 
     def put(
-        self, key: Any, value: Any, created: float, expires: float, gone: list[Any]
+        self, key: Any, value: Any, created: float, ttl: float, gone: list[Any]
     ) -> Sequence[Any]:
-        """As `write` of such an entry, where the value is no `Raised` and `fits_all` holds.
+        """As `write` of an entry that lives `ttl`, where it is no `Raised` and `fits_all` holds.
 
         The caller holds the lock of `guard`, and lets go of what is dropped once it does not: of
         the nodes that were evicted, which are returned, and of all else, which is added to `gone`.
         """
         node = self.peek(key)
         expiries = self._expiries
-        span = created if expires is FOREVER else self._span
-        if (
-            node is not None
-            or (expires is not FOREVER and expires - span != created)
-            or created >= expiries.not_before[True]
-        ):
+        expires = FOREVER if ttl is FOREVER else created + ttl
+        if node is not None or created >= expiries.not_before[True]:
             return self._put(node, key, Entry(value, created, expires, expires), gone)
         try:
             node = self._plain()
@@ -207,12 +207,12 @@ class Memory:
             node.value = value
             node.size = 1
             node.answers_until = expires
-            node.span = span
+            node.span = created if ttl is FOREVER else ttl
             victims: Sequence[Any] = self._store.insert(node)
             line, least, most = expiries.recent
-            if expires is FOREVER:
+            if ttl is FOREVER:
                 node.newer = node.older = None
-            elif least <= span < most and (last := line.older) is not line:
+            elif least <= ttl < most and (last := line.older) is not line:
                 node.older = last
                 node.newer = line
                 last.newer = line.older = node
@@ -287,10 +287,10 @@ class Memory:
         if expires == FOREVER:
             return self._plain, created
         for span in (self._span, expires - created):
-            if expires - span == created:
+            if abs(expires - span - created) <= _ROUNDED * abs(expires):
                 self._span = span
                 return self._plain, span
-        return self._kinds.dated, None  # the sum was rounded
+        return self._kinds.dated, None
 
     @staticmethod
     def _date(node: Any, entry: Entry, answers_until: float, span: float | None) -> None:

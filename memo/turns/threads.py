@@ -16,7 +16,7 @@ from .. import flow as flows
 from ..background import Job, background
 from ..core import SyncCore
 from ..drive import advance
-from ..entry import ABSENT, FOREVER, USED_UP, Raised
+from ..entry import ABSENT, USED_UP, Raised
 from ..errors import CacheError, NoValue
 from ..flights import ANEW, BareFlight, Flight, Flights
 from ..flights.workers import workers
@@ -295,13 +295,12 @@ class PlainTurn:
             took = (now if rules.timer is _STOPWATCH else perf_counter()) - self.started
             stats.load_time += took
             if not used_up:
-                ttl = rules.freshness.ttl
-                expires = FOREVER if ttl is FOREVER else now + ttl
                 victims: Sequence[Any] = ()
                 try:
                     with flights.guard.lock:  # which is the store's, too
                         if not flight.superseded:
-                            victims = core.memory.put(self.key, value, now, expires, gone)
+                            ttl = rules.freshness.ttl
+                            victims = core.memory.put(self.key, value, now, ttl, gone)
                         stored = True
                         flight.result = value
                         flights.drop(flight)
