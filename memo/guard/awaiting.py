@@ -216,6 +216,9 @@ class AwaitingGuard(Bounded):
         circuit = self.circuit
         watch = self._underway.here()
         task: Any = asyncio.current_task()
+        if task is None:  # something else than a task steps this: what is to be cancelled needs one
+            again = self._call(operation, key, budget, name, args, doubtful)
+            return await asyncio.get_running_loop().create_task(again)
         tries = 0
         while True:
             probe = 0

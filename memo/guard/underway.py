@@ -12,6 +12,7 @@ import asyncio
 import collections
 import contextlib
 import math
+import weakref
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
@@ -62,7 +63,8 @@ class Watch:
     __slots__ = ("_due", "loop", "operations")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+        #: Held weakly: a loop that nobody closes is to go when its program lets go of it.
+        self.loop = weakref.ref(loop)
         #: In the order in which they began. Whoever adds one takes it out again.
         self.operations: dict[Operation, None] = {}
         #: The moment for which the timer is set.
@@ -76,7 +78,8 @@ class Watch:
 
     def _set(self, due: float) -> None:
         self._due = due
-        self.loop.call_later(max(0.0, due - monotonic()), self._ring, due)
+        loop: Any = self.loop()
+        loop.call_later(max(0.0, due - monotonic()), self._ring, due)
 
     def _ring(self, due: float, turns: int = _TURNS) -> None:
         """The timer has run out that was set for `due`."""
@@ -84,7 +87,8 @@ class Watch:
             return  # another one was set since, for an earlier moment
         now = monotonic()
         if turns and now - due > _LATE:
-            self.loop.call_soon(self._ring, due, turns - 1)
+            loop: Any = self.loop()
+            loop.call_soon(self._ring, due, turns - 1)
             return
         earliest = self._due = math.inf
         late: collections.deque[Operation] = collections.deque()
@@ -110,7 +114,8 @@ class Watch:
                 operation.stop()
                 stopped += 1
         if operations:
-            self.loop.call_soon(self.stop, operations, kind, why)
+            loop: Any = self.loop()
+            loop.call_soon(self.stop, operations, kind, why)
 
 
 class Underway:
@@ -123,7 +128,8 @@ class Underway:
 
     def after_fork_in_child(self) -> None:
         """Forget the parent's loops, which do not run here."""
-        self._watches: dict[asyncio.AbstractEventLoop, Watch] = {}
+        #: By the `id` of their loop.
+        self._watches: dict[int, Watch] = {}
         #: That of the loop that asked last.
         self._last: Watch | None = None
 
@@ -131,22 +137,28 @@ class Underway:
         """The operations of the running loop."""
         loop = asyncio.get_running_loop()
         watch = self._last
-        if watch is None or watch.loop is not loop:
-            watch = self._last = self._watches.get(loop) or self._begin(loop)
+        if watch is None or watch.loop() is not loop:
+            watch = self._watches.get(id(loop))
+            if watch is None or watch.loop() is not loop:
+                watch = self._begin(loop)
+            self._last = watch
         return watch
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> Watch:
         with self._lock.lock:
-            for other in [one for one in self._watches if one.is_closed()]:
-                del self._watches[other]
-            watch = self._watches[loop] = Watch(loop)
+            for number, watch in list(self._watches.items()):
+                other = watch.loop()
+                if other is None or other.is_closed():
+                    self._watches.pop(number, None)  # what it held may have come here, too
+            watch = self._watches[id(loop)] = Watch(loop)
             return watch
 
     def give_up(self, circuit: Any) -> None:
         """Have all loops stop what is subject to `circuit`, which has just opened."""
         for watch in list(self._watches.values()):
             subject = [one for one in list(watch.operations) if one.circuit is circuit]
-            if subject:
+            loop = watch.loop()
+            if subject and loop is not None:
                 why = collections.deque(subject), GivenUp, "the breaker has opened"
                 with contextlib.suppress(RuntimeError):  # the loop is closed
-                    watch.loop.call_soon_threadsafe(watch.stop, *why)
+                    loop.call_soon_threadsafe(watch.stop, *why)

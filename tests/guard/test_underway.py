@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import math
 import os
@@ -488,7 +489,7 @@ def test_nothing_is_left_of_a_loop():
     read = loop.create_task(guard.read("k", Budget(1000)))
     loop.run_until_complete(asyncio.sleep(0))
     loop.run_until_complete(asyncio.sleep(0))
-    assert len(underway._watches[loop].operations) == 1
+    assert len(underway._watches[id(loop)].operations) == 1
     read.cancel()
     with pytest.raises(asyncio.CancelledError):
         loop.run_until_complete(read)
@@ -499,6 +500,52 @@ def test_nothing_is_left_of_a_loop():
     gc.collect()
     assert gone() is None
     assert len(underway._watches) == 1
+
+
+def test_a_loop_that_nobody_closes_is_let_go_of():
+    """It has descriptors, which close as the collector takes it."""
+    store = Prompt()
+    guard = async_guard_of(store, None, policy=Policy())
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(guard.read("k", Budget(1)))
+    gone = weakref.ref(loop)
+    del loop
+    with pytest.warns(ResourceWarning, match="unclosed event loop"):
+        gc.collect()
+    assert gone() is None
+
+
+@each_kind
+@pytest.mark.parametrize("timeout", [None, 10])
+def test_what_is_stepped_by_something_else_than_a_task_is_served_too(kind, timeout):
+    """Frameworks with tasks of their own await what a loop gives them."""
+    store = kind()
+    guard = async_guard_of(store, None, policy=Policy())
+
+    async def calls():
+        budget = None if timeout is None else Budget(timeout)
+        await guard.write("k", entry(1), budget)
+        return await guard.read("k", budget)
+
+    async def main():
+        done = asyncio.get_running_loop().create_future()
+        _step(calls(), done)
+        return await done
+
+    assert run(main()) == entry(1)
+
+
+def _step(coroutine, done, _awaited=None):
+    """Step `coroutine` in callbacks of the loop, up to its end."""
+    try:
+        awaited = coroutine.send(None)
+    except StopIteration as stop:
+        done.set_result(stop.value)
+    except BaseException as error:
+        done.set_exception(error)
+    else:
+        awaited._asyncio_future_blocking = False
+        awaited.add_done_callback(functools.partial(_step, coroutine, done))
 
 
 def test_loops_in_several_threads_keep_apart():
@@ -521,7 +568,7 @@ def test_loops_in_several_threads_keep_apart():
 
 
 def _watches(guard, loop):
-    return [watch for watch in guard.origin.underway._watches.values() if watch.loop is loop]
+    return [watch for watch in guard.origin.underway._watches.values() if watch.loop() is loop]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
