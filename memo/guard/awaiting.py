@@ -323,9 +323,9 @@ class AwaitingGuard(Bounded):
         self.origin.workers.submit(call)
         try:
             await call.landed
-        finally:
-            if not call.over:
-                self._withdraw(call, doubtful)
+        except BaseException:
+            self._withdraw(call, doubtful)
+            raise
         return call.outcome()
 
     def _withdraw(self, call: Call, doubtful: Iterable[Any]) -> None:

@@ -41,7 +41,7 @@ class Call:
         self.loop = loop
         self.work: Callable[[], Any] | None = work
         self.context = contextvars.copy_context()
-        #: Done when it is over, or when it has been given up.
+        #: Done when it is over, unless it has been given up.
         self.landed: asyncio.Future[None] = loop.create_future()
         self.begun = False
         self.over = False
@@ -122,6 +122,7 @@ class Workers:
         """
         with self._changed:
             if call.over:
+                call.error = None  # nobody asks for it, and it leads to a frame that knows `call`
                 return False
             if call.begun:
                 call.after = after

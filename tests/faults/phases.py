@@ -111,7 +111,7 @@ class Phase:
         self._end: tuple[int, int, int, int] | None = None
 
     def begin(self) -> None:
-        """What makes it a phase has happened."""
+        """What makes it a phase has happened, some of it perhaps a moment ago."""
         self._begun = time.perf_counter()
 
     def end(self) -> None:
@@ -142,7 +142,7 @@ class Phase:
     @property
     def tried(self) -> list[Heard]:
         """The errors of operations that did get to the backend: those that took time."""
-        return [heard for heard in self.heard if heard.at >= self._begun and not heard.refused]
+        return [heard for heard in self.heard if not heard.refused]
 
     @property
     def overtaken(self) -> int:
@@ -150,7 +150,7 @@ class Phase:
 
         Each is a success after what has failed meanwhile, and a breaker counts failures in a row.
         """
-        return sum(call.hit and call.at < self._begun <= call.at + call.took for call in self.calls)
+        return sum(call.hit and call.at < self._begun for call in self.calls)
 
     @property
     def errors(self) -> list[str]:

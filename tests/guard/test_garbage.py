@@ -12,10 +12,11 @@ import contextlib
 import gc
 
 import pytest
-from concurrency.watch import run
+from concurrency.watch import PATIENCE, run, until
 from guard.stores import AsyncStore, Prompt, ThreadStore, TimedStore
 
 from memo import Breaker, CacheError, OperationFailed, Policy, cached
+from memo.guard import async_guard_of
 
 CALLS = 40
 SHORT = 0.005
@@ -126,3 +127,25 @@ def test_handles_leave_no_cycles_either(asynchronous, preset):
                     await answer
 
     assert run(garbage(call)) == []
+
+
+def test_a_failure_that_comes_as_its_caller_leaves_is_no_cycle():
+    """It is over in its thread, and the loop has not heard of it, when the time is up."""
+    store = ThreadStore()
+    store.error = Down
+    store.down()
+    guard = async_guard_of(store, None, policy=Policy(timeout=PATIENCE, breaker=None))
+    workers = guard.origin.workers
+
+    async def main():
+        async def call(x):
+            caller = asyncio.ensure_future(guard.read(x))
+            await asyncio.sleep(0)
+            until(lambda: not workers._calls and workers._free == workers._threads)  # no await
+            caller.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await caller
+
+        assert await garbage(call) == []
+
+    run(main())
