@@ -296,11 +296,13 @@ class PlainTurn:
             stats.load_time += took
             if not used_up:
                 victims: Sequence[Any] = ()
+                evicted = 0
                 try:
                     with flights.guard.lock:  # which is the store's, too
                         if not flight.superseded:
                             ttl = rules.freshness.ttl
                             victims = core.memory.put(self.key, value, now, ttl, gone)
+                        evicted = victims.__len__()  # by method: `len` itself may be cached
                         stored = True
                         flight.result = value
                         flights.drop(flight)
@@ -309,8 +311,7 @@ class PlainTurn:
                     raise
                 except Exception:  # noqa: S110 - the flow finds out what is wrong
                     pass
-                if victims:
-                    stats.evictions += victims.__len__()  # by method: `len` itself may be cached
+                stats.evictions += evicted  # with no call in between: see `memo.stats`
             if not stored:
                 result = core.settle(flows.keep(self.key, value, rules, stats, flight))
         except Exception as fault:

@@ -12,13 +12,14 @@ from concurrency.watch import Crew, in_thread, nothing_left, python, run
 from memo import cached
 
 DEEP = """
-    import sys, threading, cachetools, time
+    import gc, sys, threading, cachetools, time
     from memo import cached
 
     def deepest(call):
         low, high = 1, sys.getrecursionlimit()
         while low < high:
             depth = (low + high + 1) // 2
+            gc.collect()  # finalizers of what was there before need room on the stack themselves
             try:
                 call(depth)
             except RecursionError:
