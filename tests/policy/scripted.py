@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 from collections import Counter
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from memo import cached
+from memo import Policy, cached
 from memo.entry import Entry
 
 
@@ -84,7 +85,8 @@ class Colour:
         self.owes = asynchronous
 
     def cached(self, body: Callable[..., Any], **options: Any) -> Any:
-        """`body`, as a decorated function of this colour."""
+        """`body`, as a decorated function of this colour; how long a backend takes is no matter."""
+        options["policy"] = dataclasses.replace(options.get("policy", Policy()), timeout=60)
         if not self.asynchronous:
 
             def load(*args: Any, **kwargs: Any) -> Any:
