@@ -22,6 +22,7 @@ from redis.backoff import NoBackoff
 
 from ..errors import twin
 from .redis_commands import Operation, Request, get, get_many, packed
+from .redis_limits import TimeLimit
 from .redis_loops import Loops, connection_class
 from .redis_servers import UNCERTAIN
 from .redis_settings import Settings
@@ -62,6 +63,7 @@ class AsyncServers:
         self._readers = 0
         self._reader_comes = False
         self._others = asyncio.Semaphore(_OTHERS)
+        self._limit = TimeLimit(timeout)
         self._begin()
 
     # For callers: whoever is cancelled here leaves at once.
@@ -164,7 +166,7 @@ class AsyncServers:
         try:
             step = next(operation)
             while True:
-                async with asyncio.timeout(self.timeout):
+                with self._limit:
                     told = await (self._ask(step) if isinstance(step, Sequence) else self._nodes())
                 step = operation.send(told)
         except StopIteration as stop:
