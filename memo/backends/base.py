@@ -37,8 +37,8 @@ the outcome of, is carried out again later (see `memo.recovery`).
   and is waited for no longer. The backend must be as good as before: no later caller may ever get
   the answer meant for the cancelled one, and no connection may leak. Each operation runs in a task
   of its own, since one that swallows its cancellation must not hold the caller up; `prompt = True`
-  promises that a cancelled coroutine ends at once, without awaiting anything more, and saves that
-  task.
+  promises that a cancelled coroutine ends at once, by that very `CancelledError` and without
+  awaiting anything more, and saves that task.
 - What says that it is not `blocking`, and is not async, is in this process: it has neither deadline
   nor breaker.
 
