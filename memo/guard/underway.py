@@ -98,24 +98,26 @@ class Watch:
                 late.append(operation)
             elif operation.deadline < earliest:
                 earliest = operation.deadline
-        self.stop(late, TimeoutError, "no answer")
         if earliest < math.inf:
             self._set(max(earliest, now + _GRAIN))
+        self.stop(late, TimeoutError, "no answer")  # at last: it may be interrupted
 
     def stop(
         self, operations: collections.deque[Operation], kind: type[Exception], why: str
     ) -> None:
         """Stop those of `operations` that are still under way, each with an error `kind(why)`."""
         stopped = 0
-        while operations and stopped < _AT_ONCE:
-            operation = operations.popleft()
-            if operation in self.operations and operation.error is None:
-                operation.error = kind(why)
-                operation.stop()
-                stopped += 1
-        if operations:
-            loop: Any = self.loop()
-            loop.call_soon(self.stop, operations, kind, why)
+        try:
+            while operations and stopped < _AT_ONCE:
+                operation = operations.popleft()
+                if operation in self.operations and operation.error is None:
+                    operation.error = kind(why)
+                    operation.stop()
+                    stopped += 1
+        finally:
+            if operations:
+                loop: Any = self.loop()
+                loop.call_soon(self.stop, operations, kind, why)
 
 
 class Underway:

@@ -398,6 +398,29 @@ def test_of_many_that_are_late_the_first_is_not_kept_waiting_for_the_last(clock)
     assert turns == [5, 10, 12]
 
 
+def test_an_interrupt_as_one_is_stopped_keeps_the_others_from_nothing(clock):
+    """The rest of those that are late are stopped, and a later deadline is rung for."""
+    loop = Loop()
+    watch = Watch(loop)
+    ended = []
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    watch.begin(Operation(101.0, None, interrupted))
+    for deadline in (101.0, 101.0, 102.0):
+        watch.begin(Operation(deadline, None, lambda deadline=deadline: ended.append(deadline)))
+    clock[0] = 101.0
+    with pytest.raises(KeyboardInterrupt):
+        loop.ring()
+    assert ended == []
+    loop.ring()
+    assert ended == [101.0, 101.0]
+    clock[0] = 102.0
+    loop.ring()
+    assert ended == [101.0, 101.0, 102.0]
+
+
 def test_a_loop_that_was_held_up_lets_answers_land_first(clock):
     """Where the timer itself is late, what is due ends a few turns later."""
     loop = Loop()
