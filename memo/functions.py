@@ -28,8 +28,7 @@ import wrapt
 from . import flow as flows
 from .breaker import Health
 from .cache import info
-from .core import settled
-from .entry import ABSENT, Outcome
+from .entry import ABSENT, Outcome, Raised
 from .errors import shown
 from .flow import Flow
 from .site import KeylessError, Site
@@ -525,9 +524,15 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
         """
         core, key, flow = _located(self._self_site, flows.renew, args, kwargs, "refresh")
         flow = flow or flows.renew(key, core.rules, core.stats)
-        turn = AsyncTurn(core, key, flow, self._self_site.function, args, kwargs)
+        turn: Any = AsyncTurn(core, key, flow, self._self_site.function, args, kwargs)
         turn.alone = key is None
-        return settled(await turn.run())  # type: ignore[no-any-return]
+        answer = await turn.run()
+        if type(answer) is Raised:
+            try:
+                raise answer.error
+            finally:
+                answer = turn = None  # this frame is in the traceback: no cycle through them
+        return answer  # type: ignore[no-any-return]
 
     async def prewarm(
         self,

@@ -109,6 +109,8 @@ class AsyncTurn(BaseTurn):
         finally:
             self.flight = flight
             self._land(result)
+            if not flight.led and _ends_its_leader(result):
+                self._outlived(result.error)
             flight = result = None
 
     async def load(self, flight: AsyncFlight) -> None:
@@ -139,9 +141,9 @@ class AsyncTurn(BaseTurn):
     async def _finish(self, flight: AsyncFlight | None) -> Any:
         try:
             loaded = await self.function(*self.args, **(self.kwargs or {}))
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             raise
-        except Exception as error:
+        except BaseException as error:
             own = error.__traceback__ and error.__traceback__.tb_next
             loaded = self.raised = Raised(error.with_traceback(own), own)
             del own
@@ -160,6 +162,14 @@ class AsyncTurn(BaseTurn):
             return loaded
         finally:
             del loaded  # see `run`
+
+    def _land(self, result: Any) -> None:
+        super()._land(ANEW if _ends_its_leader(result) else result)
+
+    def _outlived(self, error: BaseException) -> None:
+        if not isinstance(error, Exception):
+            raise error  # the loop's, for want of a leader
+        super()._outlived(error)
 
     async def _perform(self, step: Any) -> Any:
         if self.found is not ABSENT:
@@ -227,6 +237,11 @@ class AsyncTurn(BaseTurn):
             keep_task(self.core, task)
 
 
+def _ends_its_leader(result: Any) -> bool:
+    """Whether it is an interrupt, an exit or the like, which is nobody's but the leader's."""
+    return type(result) is Raised and not isinstance(result.error, Exception)
+
+
 #: From so many on, refreshes are looked through for those that a closed loop has stranded.
 _MANY_REFRESHES = 64
 
@@ -272,5 +287,7 @@ async def _refresh_async(turn: AsyncTurn, flight: AsyncFlight) -> None:
         answer = await turn.run()
     except CacheError:
         return  # raised by the policy, and heard already
+    if _ends_its_leader(answer):
+        raise answer.error
     if type(answer) is Raised:
         turn.core.fault("a refresh in the background", answer.error)

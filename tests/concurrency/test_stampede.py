@@ -364,6 +364,65 @@ def test_what_ends_the_leader_alone_makes_followers_start_anew(kind):
     assert nothing_left(load)
 
 
+class Leaving(BaseException):
+    """What is no ordinary error, as pytest's own outcomes are none."""
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, Leaving])
+def test_what_ends_the_leader_alone_makes_followers_in_tasks_start_anew(kind):
+    """The same for tasks: the leader gets the interrupt itself, and goes on if it catches it."""
+    executions = []
+
+    async def main():
+        gate = asyncio.Event()
+
+        @cached(ttl=60)
+        async def load(key):
+            executions.append(key)
+            if len(executions) == 1:
+                await gate.wait()
+                raise kind("the leader's own")
+            return "value"
+
+        async def lead():
+            try:
+                await load("k")
+            except kind as error:
+                return error.args
+
+        leader = asyncio.create_task(lead())
+        await turn_until(lambda: waiters(load) == 1)
+        followers = [asyncio.create_task(load("k")) for _ in range(10)]
+        await turn_until(lambda: waiters(load) == 11)
+        gate.set()
+        assert await asyncio.gather(*followers) == ["value"] * 10
+        assert await leader == ("the leader's own",)
+        assert nothing_left(load)
+
+    run(main())
+    assert len(executions) == 2
+
+
+def test_an_interrupt_of_a_load_whose_leader_has_gone_ends_the_loop():
+    """With nobody there to catch it, it is not swallowed."""
+
+    async def main():
+        @cached(ttl=60)
+        async def load(key):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise SystemExit(3)
+
+        leader = asyncio.create_task(load("k"))
+        await turn_until(lambda: waiters(load) == 1)
+        leader.cancel()
+        await asyncio.sleep(60)
+
+    with pytest.raises(SystemExit):
+        asyncio.run(main())
+
+
 def test_a_load_that_cancels_itself_makes_followers_start_anew():
     """A `CancelledError` out of the function is the leader's; followers get a value."""
     executions = []

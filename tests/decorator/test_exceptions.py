@@ -80,35 +80,36 @@ def test_an_exception_passes_as_it_is(error) -> None:
     assert f.cache_info() == (0, 2, 1024, 0)
 
 
-ASYNC_PASSING = [
-    error
-    for error in PASSING
-    if isinstance(error, Exception) and not isinstance(error, StopIteration)
-]
+ASYNC_PASSING = [error for error in PASSING if not isinstance(error, StopIteration | GeneratorExit)]
 
 
 @pytest.mark.parametrize("error", ASYNC_PASSING, ids=lambda error: type(error).__name__)
-def test_an_exception_passes_as_it_is_in_a_coroutine(error) -> None:
-    """The same for coroutine functions."""
+@pytest.mark.parametrize(
+    "options", [{}, {"hard_timeout": 60}, {"single_flight": False}], ids=" ".join
+)
+def test_an_exception_passes_as_it_is_in_a_coroutine(error, options) -> None:
+    """The same for coroutine functions, also of what is no `Exception`."""
 
-    @cached(ttl=60)
+    @cached(ttl=60, **options)
     async def f():
         raise error
 
-    async def main():
+    async def main(call):
         try:
-            await f()
+            await call()
         except BaseException as caught:
             return caught, frames_of_ours(caught)
 
-    for _ in range(2):
-        caught, ours = asyncio.run(main())
+    for call in (f, f, f.refresh):
+        caught, ours = asyncio.run(main(call))
         assert caught is error
         assert error.__context__ is None
         assert error.__cause__ is None
         assert len(ours) <= 1
         error.__traceback__ = None
-    assert f.cache_info() == (0, 2, 1024, 0)
+    info = f.cache_info()
+    assert info == (0, 2, 1024, 0)
+    assert info.load_failures == 3
 
 
 def test_a_generator_function_inside_is_not_confused_by_stop_iteration() -> None:
