@@ -34,7 +34,8 @@ class CacheInfo(_Functools):
         expirations: misses that found an entry past its lifetime.
         stale_hits: hits that were answered with a stale value.
         evictions: entries dropped for want of room.
-        failures: cache errors absorbed or raised: `Full`, `OperationFailed` and failing hooks.
+        failures: cache errors absorbed or raised: `Full`, `OperationFailed`, failing hooks, and
+            exceptions of the function that no caller got.
         loads: times the function was run to fill the cache.
         load_failures: loads that raised.
         load_time: seconds spent in loads.

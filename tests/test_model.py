@@ -237,6 +237,7 @@ class Model:
         covered = entry is not None and self.within(self.options.sie, entry)
         outcome, value = self.function(key)
         if outcome == "raises" and covered:
+            self.counts["failures"] += 1
             return self.hit(entry)
         self.counts["misses"] += 1
         self.counts["expirations"] += entry is not None

@@ -115,7 +115,7 @@ def decide(error: CacheError, rules: Rules, stats: Stats | None) -> Flow:
 
 
 def hook_failed(key: Any, hook: str, fault: Exception, stats: Stats) -> Flow:
-    """Count, and make heard, that a `hook` of the user's has raised `fault`."""
+    """Count, and make heard, that a `hook`, or a function of the user's, has raised `fault`."""
     stats.failures += 1
     error = OperationFailed(f"{hook} raised {shown(fault)}", operation="call", key=key)
     error.__cause__ = fault

@@ -41,11 +41,13 @@ def keep(  # noqa: PLR0917 - as `reload`
     """Store what the function gave; returns the result of the call. See `reload`."""
     entry: Entry | None
     if type(loaded) is Raised:
+        error: Any = loaded.error
         stats.load_failures += 1
-        cover = _covering(loaded.error, cover, key, rules, watch, pauses=replaces)
+        cover = _covering(error, cover, key, rules, watch, pauses=replaces)
         if cover is not None:
+            yield from hook_failed(key, "a load that a stale value stands in for", error, stats)
             return Covered(cover)
-        entry = rules.freshness.entry_for_exception(loaded.error, rules.timer())
+        entry = rules.freshness.entry_for_exception(error, rules.timer())
     else:
         if rules.pauses is not None:
             rules.pauses.end(key)

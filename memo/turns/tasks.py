@@ -12,7 +12,7 @@ from ..drive import advance_async
 from ..entry import ABSENT, Raised
 from ..errors import CacheError
 from ..flights import ANEW, AsyncFlight, AsyncFlights
-from ..steps import FAILED, LATE, Admit, Followed, Join, Load, LoadBehind, Refresh, Refusal
+from ..steps import FAILED, LATE, Admit, Covered, Followed, Join, Load, LoadBehind, Refresh, Refusal
 from .base import BaseTurn, bulkhead_of
 
 __all__ = ["AsyncTurn", "refresh_in_task"]
@@ -133,7 +133,7 @@ class AsyncTurn(BaseTurn):
             self._land(result)
             if left:
                 self.result = ABSENT
-                if self.raised is not None:
+                if self.raised is not None and type(result) is not Covered:
                     self._outlived(self.raised.error)
                 self.raised = None
             del flight, result  # see `run`

@@ -21,7 +21,7 @@ from ..errors import CacheError, NoValue
 from ..flights import ANEW, BareFlight, Flight, Flights
 from ..flights.workers import workers
 from ..keys import Keys
-from ..steps import LATE, Admit, Followed, Join, Load, LoadBehind, Refresh, Refusal
+from ..steps import LATE, Admit, Covered, Followed, Join, Load, LoadBehind, Refresh, Refusal
 from .base import BaseTurn, bulkhead_of, own
 
 __all__ = ["PlainTurn", "Turn", "refresh_behind", "take_off"]
@@ -165,7 +165,7 @@ class Turn(BaseTurn):
             self._land(ANEW if alone else result)
             if self.core.flights.deserted(flight):
                 self.result = ABSENT
-                if type(loaded) is Raised:
+                if type(loaded) is Raised and type(result) is not Covered:
                     self._outlived(loaded.error)
             flight = result = loaded = None  # an exception knows the frames that it came through
 

@@ -11,6 +11,7 @@ from memo.errors import CacheError, Expired, Full, Miss, OperationFailed
 from memo.flow import (
     ALONE,
     HELD,
+    Absorb,
     Clear,
     Delete,
     Evict,
@@ -328,13 +329,23 @@ def test_a_hit_late_in_its_life_starts_a_refresh():
 
 
 def test_within_the_error_window_a_stale_value_covers_an_exception():
-    """`stale_if_error`: the load's exception is counted, and the stale value is the answer."""
+    """`stale_if_error`: the exception is counted and heard, and the stale value is the answer."""
     stats = Stats()
     cover = rules(stale_if_error=11)
     flow = call("k", cover, stats)
     raised = Raised(Upstream())
-    assert play(flow, (Read("k"), EXPIRED), *loads(again=EXPIRED, value=raised)) == "held"
-    assert counts(stats) == {"hits": 1, "stale_hits": 1, "loads": 1, "load_failures": 1}
+    step = next(flow)
+    for wanted, answer in (Read("k"), EXPIRED), *loads(again=EXPIRED, value=raised):
+        assert step == wanted
+        step = flow.send(answer)
+    assert type(step) is Absorb
+    assert (step.error.operation, step.error.key) == ("call", "k")
+    assert step.error.__cause__ is raised.error
+    with pytest.raises(StopIteration) as stop:
+        next(flow)
+    assert stop.value.value == "held"
+    failed = {"loads": 1, "load_failures": 1, "failures": 1}
+    assert counts(stats) == {"hits": 1, "stale_hits": 1} | failed
 
 
 def test_the_error_window_covers_nothing_else():
@@ -359,7 +370,8 @@ def test_covering_keeps_a_negative_entry_from_being_written():
     """With a stale value at hand the exception is not remembered."""
     flow = call("k", rules(stale_if_error=60, cache_exceptions={Upstream: 5}), Stats())
     join, read, load = loads(value=Raised(Upstream()))
-    assert play(flow, (Read("k"), EXPIRED), join, (read[0], EXPIRED), load) == "held"
+    heard = Heard(words="a stale value stands in for"), None
+    assert play(flow, (Read("k"), EXPIRED), join, (read[0], EXPIRED), load, heard) == "held"
 
 
 # What the policy says about Miss and Expired.
