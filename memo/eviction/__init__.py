@@ -66,8 +66,9 @@ def kind_of(name: str) -> type[Evicting[Any, Any]]:
     if name not in NAMES:
         allowed = ", ".join(map(repr, NAMES))
         raise ValueError(f"eviction={name!r}: allowed are {allowed}")
-    kind, home = _KINDS[name]
-    return getattr(import_module(f".{home}", __name__), kind)  # type: ignore[no-any-return]
+    kind = _KINDS[name][0]
+    # Without the import system, where that is not needed: it is gone when Python shuts down.
+    return globals().get(kind) or __getattr__(kind)  # type: ignore[no-any-return]
 
 
 def ordering(name: str, maxsize: float) -> Evicting[Any, Any]:

@@ -28,8 +28,8 @@ class Flight(BaseFlight):
         self.result = ABSENT
         self.superseded = False
         self.below = None
-        #: The thread that leads it; 0 as long as it waits for one in the background, and -1 from
-        #: when a worker is to lead it until it does.
+        #: The thread that leads it, or has asked a worker to; 0 as long as it waits for one in the
+        #: background.
         self.owner = threading.get_ident()
         #: What in that thread will land it, if nothing stops it. An interrupt may, at any moment.
         self.leader = None if leader is None else weakref.ref(leader)
@@ -177,9 +177,11 @@ class Flights(Table[Flight]):
             return under_way
 
     def hand_over(self, flight: Flight, leader: Any) -> None:
-        """`leader` is to lead it in a thread that is not known yet, and the caller to wait."""
+        """`leader` is to lead it in a thread that is not known yet, and the caller to wait.
+
+        Until then it stays this thread's: what a signal handler calls here must not wait for it.
+        """
         with self._lock:
-            flight.owner = -1
             flight.leader = weakref.ref(leader)
             if flight.landed is None:
                 flight.landed = Landing()
@@ -211,8 +213,9 @@ class Flights(Table[Flight]):
         if lock._is_owned():  # noqa: SLF001 - as threading.Condition asks it
             return ABSENT  # called from a key's own code: the leader could not land meanwhile
         with _waiting.lock:
-            if _waiting.leads_to(me, flight):
+            if not counted and _waiting.leads_to(me, flight):
                 return ABSENT
+            outer = _waiting.flights.get(me)  # this may be called by a signal handler
             _waiting.flights[me] = flight
         try:
             # Who leads it from now on can see that this thread waits.
@@ -224,7 +227,10 @@ class Flights(Table[Flight]):
                 return LATE
         finally:
             with _waiting.lock:
-                _waiting.flights.pop(me, None)
+                if outer is None or outer.over:
+                    _waiting.flights.pop(me, None)
+                else:
+                    _waiting.flights[me] = outer
         return ANEW if flight.result is ABSENT else flight.result
 
     def _wait(self, flight: Flight, landed: Landing, until: float | None, *, counted: bool) -> bool:

@@ -12,6 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from sys import is_finalizing
 from typing import Any, Final
 
 from ..forking import mend_after_fork
@@ -86,8 +87,10 @@ class Workers:
         """Have `work()` done in a thread; False where there is none by the moment `until`.
 
         None, at once, where the caller works here itself: those who hold all the threads would wait
-        for each other. And where no thread can be started at all.
+        for each other. And where no thread can be started at all, or does anything any more.
         """
+        if is_finalizing():
+            return None
         job = _Job(owner, work)
         started = False
         try:
@@ -148,11 +151,12 @@ class Workers:
         worker.job = None
         with self._lock:
             self._free.append(worker)
-        given = worker.given.acquire(timeout=self._idle)
+        if worker.given.acquire(timeout=self._idle):
+            return  # without the lock, which whoever waits for the work may hold: see `start`
         with self._lock:
             if worker in self._free:
                 self._free.remove(worker)
-            elif not given:  # it came just now
+            else:  # it came just now
                 worker.given.acquire(blocking=False)
 
 

@@ -182,3 +182,31 @@ def test_daemon_threads_in_the_middle_of_calls_do_not_disturb_the_exit():
     """)
     assert said == "done\n"
     assert took < 10
+
+
+def test_the_last_finalizer_may_call_what_was_never_used():
+    """Not even an import system is left then, nor a thread that would do anything."""
+    said, took = timed("""
+    import builtins, os
+
+    @cached
+    def plain(key):
+        return key
+
+    @cached(maxsize=10, eviction="lru")
+    def ordered(key):
+        return key
+
+    @cached(ttl=10, stale_if_error=10, hard_timeout=30)
+    def waits(key):
+        return key
+
+    waits(0)                                    # its thread is there, and free
+    class Last:
+        def __del__(self, write=os.write, functions=(plain, ordered, waits)):
+            for function in functions:
+                write(1, b"%d" % function(1))
+    builtins.last = Last()
+    """)
+    assert said == "111"
+    assert took < 20

@@ -6,6 +6,7 @@ import contextlib
 import random
 import signal
 import threading
+from types import SimpleNamespace
 
 import pytest
 from concurrency.watch import until
@@ -164,6 +165,46 @@ def test_an_interrupt_at_any_point_leaves_nobody_waiting(make, alarm):
         came += interrupt is not None
         until(lambda: all(flight.over for flight in list(flights._flights.values())), 4)
     assert came > ROUNDS / 2
+    until(lambda: not workers.busy)
+
+
+@pytest.fixture
+def visitor():
+    """A real signal, whose handler does what it is given, where it finds the main thread."""
+    visits = []
+
+    def handle(*_):
+        visits.append(visitor.call())
+
+    visitor = SimpleNamespace(visits=visits, call=lambda: None)
+    before = signal.signal(signal.SIGALRM, handle)
+    yield visitor
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("make", CALLS.values(), ids=CALLS)
+def test_a_signal_handler_may_make_the_call_that_it_has_interrupted(make, visitor):
+    """It waits for nothing that cannot go on before it has ended.
+
+    That is a load of its own thread, or of a worker who needs a lock that this thread holds.
+    """
+    call, flights = make()
+    rolls = random.Random(7)
+
+    def answer(key):
+        try:
+            return call(key)
+        except Upstream:
+            return key
+
+    for key in range(ROUNDS):
+        visitor.call = lambda key=key: (key, answer(key))
+        signal.setitimer(signal.ITIMER_REAL, rolls.uniform(1e-6, SPAN))
+        assert answer(key) == key
+        until(lambda key=key: len(visitor.visits) > key)
+    assert all(key == answered for key, answered in visitor.visits)
+    assert not any(flights._flights.values())
     until(lambda: not workers.busy)
 
 

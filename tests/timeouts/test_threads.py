@@ -285,6 +285,18 @@ def test_idle_threads_end():
     until(lambda: not pool.busy and threading.active_count() <= before)
 
 
+def test_work_needs_nothing_that_who_asked_for_it_may_hold():
+    """A signal handler that waits for the work may have come while its thread held the lock."""
+    pool = Workers()
+    ended = threading.Event()
+    pool.start(None, lambda: None, None)
+    until(lambda: pool._free)
+    with pool._lock:
+        pool.start(None, ended.set, None)
+        assert ended.wait(10)
+    until(lambda: not pool.busy)
+
+
 def test_what_work_raises_costs_the_pool_nothing(caplog):
     """A thread of the pool outlives it."""
     pool = Workers()
