@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from .errors import CacheError, Expired, Full, Miss, OperationFailed
+from .errors import CacheError, OperationFailed, variant_of
 from .forking import ForkableLock
 
 __all__ = ["Alerts"]
 
 _log = logging.getLogger("memo")
-
-_VARIANTS: Final = (OperationFailed, Full, Expired, Miss)
 
 #: Seconds between two log lines about the same kind of error of one cache.
 _QUIET: Final = 10.0
@@ -25,8 +23,7 @@ Kind = tuple[str, str | None]
 
 
 def _kind(error: CacheError) -> Kind:
-    variant = next((kind for kind in _VARIANTS if isinstance(error, kind)), type(error))
-    return variant.__name__, getattr(error, "operation", None)
+    return variant_of(error).__name__, getattr(error, "operation", None)
 
 
 class Alerts:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import types
 from reprlib import Repr
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["CacheError", "Expired", "Full", "LoadTimeout", "Miss", "OperationFailed"]
 
@@ -148,6 +148,17 @@ class OperationFailed(CacheError):
         where = f" on {self.backend}" if self.backend else ""
         which = "" if self.key is None else f" for key {shown(self.key)}"
         return f"{what}{where}{which}: {self.reason}"
+
+
+_VARIANTS: Final = (OperationFailed, Full, Expired, Miss)
+
+
+def variant_of(error: CacheError) -> type[CacheError]:
+    """Which of the four `error` is; its own type where it is none of them."""
+    kind = type(error)
+    if kind in _VARIANTS:
+        return kind
+    return next((variant for variant in _VARIANTS if isinstance(error, variant)), kind)
 
 
 class NoValue(KeyError):

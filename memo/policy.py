@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from .breaker import Breaker
-from .errors import CacheError, Expired, Full, Miss, OperationFailed, shown
+from .errors import CacheError, Expired, Full, Miss, OperationFailed, shown, variant_of
 from .freshness import Duration, seconds
 from .records import record
 
@@ -110,6 +110,7 @@ def fallback(backend: Any) -> Fallback:
 
 
 Decision = Action | RaiseAs | Fallback
+_DECISIONS: Final = (Action, RaiseAs, Fallback)
 Choice = Decision | Callable[[Any], Decision]
 
 OPERATIONS: Final = ("key", "read", "write", "delete", "clear")
@@ -217,11 +218,11 @@ class Policy:
             Exception: what a callable of the user's raised.
             ValueError: a callable of the user's returned no action that fits the error.
         """
-        name = next(name for kind, name in _FIELD_OF.items() if isinstance(error, kind))
+        name = _FIELD_OF[variant_of(error)]
         choice = getattr(self, name)
-        if isinstance(choice, Mapping):
+        if isinstance(choice, MappingProxyType):
             choice = choice.get(getattr(error, "operation", None), CALL)
-        if isinstance(choice, Action | RaiseAs | Fallback):
+        if isinstance(choice, _DECISIONS):
             return choice
         chosen: Decision = choice(error)
         _check(name, name, chosen, callables=False)

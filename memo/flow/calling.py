@@ -223,19 +223,24 @@ def _late(  # noqa: PLR0917 - all of them are the call's
 
 def _at_most(within: float | None, key: Any, flow: Flow) -> Flow:
     """The result of a `flow` that loads, or `LATE` after so many seconds, while it goes on."""
-    if within is not None:
-        result = yield LoadBehind(key, within, flow)
-        if result is LATE:
-            return LATE
-        if result is not None:
-            return result.result
-    return (yield from flow)
+    return flow if within is None else _behind(within, key, flow)
+
+
+def _behind(within: float, key: Any, flow: Flow) -> Flow:
+    result = yield LoadBehind(key, within, flow)
+    if result is LATE:
+        return LATE
+    return (yield from flow) if result is None else result.result
 
 
 def _hard(key: Any, rules: Rules, flow: Flow) -> Flow:
     """The result of a `flow` that loads, or a refusal where that takes too long."""
     within = rules.freshness.hard_timeout
-    result = yield from _at_most(within, key, flow)
+    return flow if within is None else _refused_when_late(within, key, flow)
+
+
+def _refused_when_late(within: float, key: Any, flow: Flow) -> Flow:
+    result = yield from _behind(within, key, flow)
     return Refusal(LoadTimeout(key, within)) if result is LATE else result
 
 

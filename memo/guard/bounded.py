@@ -166,7 +166,7 @@ class Bounded(Guarded):
         if isinstance(error, GivenUp) and circuit is not None:
             circuit.give_back(probe)
             return circuit.refusal(operation, key, f"given up after {took:.3g} s: ")
-        failure = translated(operation, key, self.name, error)
+        failure: CacheError
         if isinstance(error, TimeoutError) and budget is not None:
             failure = OperationFailed(
                 f"timed out after {took:.3g} s ({_allowed(budget)}): {text_of(error)}",
@@ -174,6 +174,8 @@ class Bounded(Guarded):
                 key=key,
                 backend=self.name,
             )
+        else:
+            failure = translated(operation, key, self.name, error)
         failure.__cause__ = cause_of(error)
         if circuit is not None:
             if circuit.rated:
