@@ -1,6 +1,6 @@
 """The table of faults at full size: what must hold on a bad night, and how long calls took.
 
-    python benchmarks/faults/table.py                    # all rows: some ten minutes
+    python benchmarks/faults/table.py                    # all rows: some fifteen minutes
     python benchmarks/faults/table.py --calls 10_000     # smaller
     python benchmarks/faults/table.py --only kill,chaos --policies strict
 
@@ -12,7 +12,8 @@ often in all. They are those of `tests/faults`, which asserts counts; here are t
 operations got to the backend and failed: by themselves, by their deadline, or since the breaker
 opened meanwhile. "Machine" is the longest time by which another process, which does nothing but
 sleep for a millisecond again and again, was late: what the machine may have added. "Files" are the
-descriptors that are open in this process, the network's ends included, while calls go well.
+descriptors that are open in this process, the network's ends included, while calls go well. The
+rows that have counts instead of times are in `counts.py`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+import counts  # noqa: E402
 from faults.callers import Tasks, Threads  # noqa: E402
 from faults.phases import Phase, descriptors  # noqa: E402
 from servers.proxy import Proxy  # noqa: E402
@@ -209,6 +211,7 @@ ROWS: dict[str, Callable[[int, Policy], Iterator[Row]]] = {
     "restart": restart,
     "network": network,
     "chaos": chaos,
+    **counts.ROWS,
 }
 
 

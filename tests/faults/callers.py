@@ -41,7 +41,7 @@ class Callers:
 
     Args:
         backend: of the function, or its URL.
-        policy: of the function; `on_error` is taken.
+        policy: of the function; its `on_error` hears what these have heard.
         keys: how many different calls there are.
         size: how many callers.
         pace: seconds that a caller waits from one call to the next.
@@ -79,6 +79,7 @@ class Callers:
         self._work = work
         self._seed = seed
         self._over = False
+        self._on_error = policy.on_error
         self._done = [0] * self.count
         policy = dataclasses.replace(policy, on_error=self._hear)
         options = {"ttl": 300, "name": f"answer {next(_names)}"} | options
@@ -230,6 +231,8 @@ class Callers:
         refused = reason.startswith(("its breaker is open", "timed out: nothing is left"))
         operation = getattr(error, "operation", None)
         self.heard.add(time.perf_counter(), type(error).__name__, operation, refused)
+        if self._on_error is not None:
+            self._on_error(error)
 
 
 class Threads(Callers):

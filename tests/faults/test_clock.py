@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
+from faults.clocks import TTL, YEAR, Machine
 from servers.memcached import shared_memcached
 from servers.valkey import shared_valkey
 
-from memo import Cache, Policy
 from memo.backends import Memcached, Redis, Sqlite
 from memo.backends.encoded import SKEW
 from memo.testing import FakeTimer
 
-YEAR = 365 * 86_400.0
-TTL = 3600.0
+#: Steps of one random story; benchmarks/faults makes ten thousand calls.
 STEPS = 150
 
 
@@ -37,26 +35,6 @@ def open_store(request, tmp_path):
     yield opened
     for store in made:
         store.close()
-
-
-class Machine:
-    """A program on a machine with a clock of its own, and the true time, which no clock tells."""
-
-    def __init__(self, store, truth):
-        self.truth = truth
-        self.clock = FakeTimer(time.time())
-        policy = Policy.strict(timeout=30)
-        self.cache = Cache(store, namespace="n", ttl=TTL, timer=self.clock, policy=policy)
-        self.loads = 0
-
-    def age(self):
-        """How old the answer is in truth, in seconds."""
-
-        def load():
-            self.loads += 1
-            return self.truth()
-
-        return self.truth() - self.cache.get_or_load("key", load)
 
 
 @pytest.mark.parametrize("jump", [YEAR, -YEAR], ids=["on", "back"])

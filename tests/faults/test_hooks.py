@@ -8,12 +8,13 @@ import logging
 import threading
 
 import pytest
+from faults.hooks import Handler, Hook
 
 from memo import Breaker, OperationFailed, Policy, cached
 from memo.backends import Memory
 from memo.testing import AsyncFaultyBackend, FaultyBackend
 
-#: Calls, and callers.
+#: Calls, and callers; benchmarks/faults makes ten thousand calls.
 CALLS = 2_000
 CALLERS = 8
 
@@ -22,32 +23,6 @@ class Server(FaultyBackend):
     """A backend that may take its time, as a server does: it has a breaker."""
 
     blocking = True
-
-
-class Handler(logging.Handler):
-    """A handler that raises, as one does whose own server is down."""
-
-    def __init__(self):
-        super().__init__()
-        self.asked = 0
-
-    def emit(self, record):
-        self.asked += 1
-        raise RuntimeError("the log server is down as well")
-
-
-class Hook:
-    """A hook that raises."""
-
-    def __init__(self, error=ValueError):
-        self.asked = 0
-        self._error = error
-        self._lock = threading.Lock()
-
-    def __call__(self, *args):
-        with self._lock:
-            self.asked += 1
-        raise self._error("a hook that fails")
 
 
 @pytest.fixture
