@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from ..entry import FOREVER, Entry, Raised
 from ..errors import Full, shown
@@ -21,6 +21,8 @@ from .base import in_scope
 from .expiries import Expiries
 
 __all__ = ["EVICTIONS", "Memory"]
+
+T = TypeVar("T")
 
 #: What `eviction=` takes; "none" refuses what does not fit while nothing has expired.
 EVICTIONS: Final = (*NAMES, "none")
@@ -33,6 +35,9 @@ _ROUNDED: Final = 2.0**-52
 
 #: Entries that are dropped of a scope before other writers have a turn.
 _CLEARED_AT_ONCE: Final = 256
+
+#: In the place of a key: all of them.
+_ALL: Final = object()
 
 
 class _Kinds(NamedTuple):
@@ -100,6 +105,12 @@ class Memory:
     name = "memory"
     blocking = False
     exact = True
+
+    #: Whether an operation that changes something is under way. Who has the lock and finds one so
+    #: has come in the middle of it: a signal handler, a finalizer, or a key's own code. Nothing is
+    #: in order then, and all that they may change is dropped once it is: these keys, or `_ALL`.
+    _busy = False
+    _late: tuple[Any, ...] = ()
 
     def __init__(
         self,
@@ -172,36 +183,44 @@ class Memory:
             answers_until = -math.inf if type(entry.value) is Raised else entry.expires
         gone: list[Any] = []
         with self._lock:
-            if unless.superseded:
+            if self._busy:
+                self._late += (key,)
                 return 0
-            node = self.peek(key)
-            try:
-                victims = self._write(node, key, entry, size, answers_until)
-                return victims.__len__()  # by method: `len` itself may be cached
-            except Full:
-                raise
-            except BaseException:
-                # A key's own __eq__ or __hash__ gave up half way. Nothing of such a store can be
-                # relied on; an empty one can.
-                self._reset()
-                raise
-            finally:
-                gone += self._take_gone()
+            return self._alone(gone, self._write_unless, unless, key, entry, size, answers_until)
 
-    def put(
-        self, key: Any, value: Any, created: float, ttl: float, gone: list[Any]
+    def _write_unless(self, unless: Watch, key: Any, *more: Any) -> int:
+        if unless.superseded:
+            return 0
+        victims = self._write(self.peek(key), key, *more)
+        return victims.__len__()  # by method: `len` itself may be cached
+
+    def put(  # noqa: C901, PLR0917 - in one piece, to be fast
+        self,
+        key: Any,
+        value: Any,
+        created: float,
+        ttl: float,
+        gone: list[Any],
+        unless: Watch = ALONE,
     ) -> Sequence[Any]:
         """As `write` of an entry that lives `ttl`, where it is no `Raised` and `fits_all` holds.
 
         The caller holds the lock of `guard`, and lets go of what is dropped once it does not: of
         the nodes that were evicted, which are returned, and of all else, which is added to `gone`.
         """
-        node = self.peek(key)
-        expiries = self._expiries
-        expires = FOREVER if ttl is FOREVER else created + ttl
-        if node is not None or created >= expiries.not_before[True]:
-            return self._put(node, key, Entry(value, created, expires, expires), gone)
+        if self._busy:
+            self._late += (key,)
+            return ()
+        self._busy = True
         try:
+            if unless.superseded:
+                return ()
+            node = self.peek(key)
+            expiries = self._expiries
+            expires = FOREVER if ttl is FOREVER else created + ttl
+            if node is not None or created >= expiries.not_before[True]:
+                entry = Entry(value, created, expires, expires)
+                return self._write(node, key, entry, 1, expires)
             node = self._plain()
             node.key = key
             node.value = value
@@ -226,18 +245,16 @@ class Memory:
                     newer.older = older
                     victim.newer = victim.older = None
         except BaseException:
-            self._reset()  # as in `write`
+            self._reset()  # as in `_alone`
             raise
-        return victims
-
-    def _put(self, node: Any, key: Any, entry: Entry, gone: list[Any]) -> Sequence[Any]:
-        try:
-            return self._write(node, key, entry, 1, entry.expires)
-        except BaseException:
-            self._reset()
-            raise
+        else:
+            return victims
         finally:
-            gone += self._take_gone()
+            try:
+                while self._late or self._gone:
+                    self._end(gone)
+            finally:
+                self._busy = False
 
     def _write(
         self, node: Any, key: Any, entry: Entry, size: float, answers_until: float
@@ -323,18 +340,25 @@ class Memory:
         """Drop what is under `key`; returns whether there was anything."""
         gone: list[Any] = []
         with self._lock:
-            node = self.peek(key)
-            if node is not None:
-                self._remove(node)
-            gone += self._take_gone()
-        return bool(gone)
+            if self._busy:
+                self._late += (key,)
+                return self.peek(key) is not None
+            return bool(self._alone(gone, self._delete, key))
+
+    def _delete(self, key: Any) -> bool:
+        node = self.peek(key)
+        if node is not None:
+            self._remove(node)
+        return node is not None
 
     def clear(self) -> None:
         """Drop everything."""
         gone: list[Any] = []
         with self._lock:
-            self._reset()
-            gone += self._take_gone()
+            if self._busy:
+                self._late += (_ALL,)
+                return
+            self._alone(gone, self._reset)
 
     def clear_scope(self, scope: Any) -> None:
         """Drop the entries whose key is a tuple that begins with `scope`.
@@ -342,15 +366,20 @@ class Memory:
         Writers wait for a few of them at a time, and not for all.
         """
         with self._lock:
+            if self._busy:
+                self._late += (_ALL,)
+                return
             held = list(self._store.table.items())
         found = [(key, node) for key, node in held if in_scope(key, scope)]
         for begin in range(0, found.__len__(), _CLEARED_AT_ONCE):  # by method: as in `_write`
             gone: list[Any] = []
             with self._lock:
-                for key, node in found[begin : begin + _CLEARED_AT_ONCE]:
-                    if self.peek(key) is node:
-                        self._remove(node)
-                gone += self._take_gone()
+                self._alone(gone, self._clear_each, found[begin : begin + _CLEARED_AT_ONCE])
+
+    def _clear_each(self, found: list[tuple[Any, Any]]) -> None:
+        for key, node in found:
+            if self.peek(key) is node:
+                self._remove(node)
 
     def evict(self, n: int = 1) -> int:
         """Drop `n` entries, expired ones first; returns how many were dropped.
@@ -360,18 +389,20 @@ class Memory:
         now = self.timer()
         gone: list[Any] = []
         with self._lock:
-            for _ in range(n):
-                node = self._expiries.first(now, dead=False)
-                if node is not None:
-                    self._remove(node)
-                elif self._refuses or not self._store.table:
-                    break
-                else:
-                    victim = self._store.pop_victim()
-                    Expiries.discard(victim)
-                    self._gone.append(victim)
-            gone += self._take_gone()
-        return len(gone)
+            return 0 if self._busy else self._alone(gone, self._evict, n, now)
+
+    def _evict(self, n: int, now: float) -> int:
+        for evicted in range(n):
+            node = self._expiries.first(now, dead=False)
+            if node is not None:
+                self._remove(node)
+            elif self._refuses or not self._store.table:
+                return evicted
+            else:
+                victim = self._store.pop_victim()
+                Expiries.discard(victim)
+                self._gone.append(victim)
+        return n
 
     @property
     def currsize(self) -> float:
@@ -389,6 +420,7 @@ class Memory:
         self.guard.after_fork_in_child()
         if self.guard.lock is not self._known_lock:
             self._known_lock = self.guard.lock
+            self._busy, self._late = False, ()
             self._reset()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Memory:
@@ -410,6 +442,40 @@ class Memory:
         """
         gone, self._gone = self._gone, []
         return gone
+
+    def _alone(self, gone: list[Any], change: Callable[..., T], *args: Any) -> T:
+        """`change(*args)`, with who comes in the middle of it kept from changing anything.
+
+        The caller holds the lock, and lets go of `gone` once it does not.
+        """
+        self._busy = True
+        try:
+            return change(*args)
+        except Full:
+            raise
+        except BaseException:
+            # A key's own __eq__ or __hash__ gave up half way. Nothing of such a store can be
+            # relied on; an empty one can.
+            self._reset()
+            raise
+        finally:
+            try:
+                while self._late or self._gone:
+                    self._end(gone)
+            finally:
+                self._busy = False  # with no call since the look above, where one could come in
+
+    def _end(self, gone: list[Any]) -> None:
+        """Drop what is to be dropped late; what is to be let go of is added to `gone`."""
+        try:
+            late, self._late = self._late, ()
+            for key in late:
+                self._reset() if key is _ALL else self._delete(key)
+        except BaseException:
+            self._reset()
+            raise
+        finally:
+            gone += self._take_gone()
 
     def _remove(self, node: Any) -> None:
         Expiries.discard(node)
