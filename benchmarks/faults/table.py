@@ -1,6 +1,6 @@
 """The table of faults at full size: what must hold on a bad night, and how long calls took.
 
-    python benchmarks/faults/table.py                    # all rows: some fifteen minutes
+    python benchmarks/faults/table.py                    # all rows: some ten minutes
     python benchmarks/faults/table.py --calls 10_000     # smaller
     python benchmarks/faults/table.py --only kill,chaos --policies strict
 
