@@ -314,7 +314,8 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
             raise NotImplementedError
 
     # What takes the class is a classmethod; what takes neither class nor instance, a staticmethod.
-    # `self` is a `Callable`, since mypy solves for a `CachedFunction` there too loosely.
+    # `self` is a `Callable`, since mypy solves for a `CachedFunction` there too loosely; `owner` is
+    # anything, since pyright takes the class of an enum's member for no `type`.
     @overload
     def __get__(  # type: ignore[misc]
         self: Callable[Concatenate[type[S], Q], R], instance: None, owner: type[S], /
@@ -323,16 +324,14 @@ class CachedFunction(_Proxy, Generic[P, R_co]):
     def __get__(self, instance: None, owner: type, /) -> CachedFunction[P, R_co]: ...
     @overload
     def __get__(
-        self: Callable[Concatenate[S, Q], R], instance: S, owner: type | None = None, /
+        self: Callable[Concatenate[S, Q], R], instance: S, owner: Any = None, /
     ) -> CachedFunction[Q, R]: ...
     @overload
     def __get__(  # type: ignore[misc]
-        self: Callable[Concatenate[type[S], Q], R], instance: S, owner: type | None = None, /
+        self: Callable[Concatenate[type[S], Q], R], instance: S, owner: Any = None, /
     ) -> CachedFunction[Q, R]: ...
     @overload
-    def __get__(
-        self, instance: object, owner: type | None = None, /
-    ) -> CachedFunction[P, R_co]: ...
+    def __get__(self, instance: object, owner: Any = None, /) -> CachedFunction[P, R_co]: ...
     def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
         """The function bound to `instance`; through the class, itself."""
         site = self._self_site
@@ -455,20 +454,18 @@ class AsyncCachedFunction(_Proxy, Generic[P, R_co]):
     def __get__(
         self: Callable[Concatenate[S, Q], Coroutine[Any, Any, R]],
         instance: S,
-        owner: type | None = None,
+        owner: Any = None,
         /,
     ) -> AsyncCachedFunction[Q, R]: ...
     @overload
     def __get__(  # type: ignore[misc]
         self: Callable[Concatenate[type[S], Q], Coroutine[Any, Any, R]],
         instance: S,
-        owner: type | None = None,
+        owner: Any = None,
         /,
     ) -> AsyncCachedFunction[Q, R]: ...
     @overload
-    def __get__(
-        self, instance: object, owner: type | None = None, /
-    ) -> AsyncCachedFunction[P, R_co]: ...
+    def __get__(self, instance: object, owner: Any = None, /) -> AsyncCachedFunction[P, R_co]: ...
     def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
         """The function bound to `instance`; through the class, itself."""
         site = self._self_site

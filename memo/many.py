@@ -220,7 +220,7 @@ class CachedMany(_Many, Generic[K, P, V]):
         def __get__(
             self: CachedMany[K, Concatenate[Any, Q], V],
             instance: object,
-            owner: type | None = None,
+            owner: Any = None,
             /,
         ) -> CachedMany[K, Q, V]: ...
         def __get__(self, instance: Any, owner: type | None = None, /) -> Any:
@@ -281,7 +281,7 @@ class AsyncCachedMany(_Many, Generic[K, P, V]):
         def __get__(
             self: AsyncCachedMany[K, Concatenate[Any, Q], V],
             instance: object,
-            owner: type | None = None,
+            owner: Any = None,
             /,
         ) -> AsyncCachedMany[K, Q, V]: ...
         def __get__(self, instance: Any, owner: type | None = None, /) -> Any:

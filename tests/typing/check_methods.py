@@ -4,6 +4,7 @@ This file is not run; see check_functions.py.
 """
 
 import abc
+import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, assert_type
@@ -210,3 +211,17 @@ def properties(x: Derived) -> None:
     x.prop = []  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     x.settable = "x"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
     x.prop()  # type: ignore[operator]  # pyright: ignore[reportCallIssue]
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+    @cached
+    def label(self, loud: bool = False) -> str:
+        return self.name.upper() if loud else self.name
+
+
+assert_type(Colour.RED.label(), str)
+assert_type(Colour.RED.label(loud=True), str)
+assert_type(Colour.label(Colour.RED), str)
+assert_type(Colour.RED.label.invalidate(loud=True), bool)
