@@ -22,6 +22,7 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import gc
 import logging
 import statistics
 import subprocess
@@ -223,6 +224,7 @@ def main() -> None:
     parser.add_argument("--policies", default=",".join(POLICIES), help="absorb, strict, or both")
     options = parser.parse_args()
     logging.getLogger("memo").setLevel(logging.CRITICAL)  # the log of an outage is long
+    gc.freeze()  # what was imported here, plotting and test tools included, is not what is measured
     head = None
     for policy in options.policies.split(","):
         for name in options.only.split(","):
