@@ -128,7 +128,7 @@ class AsyncTurn(BaseTurn):
             self.result = FAILED
             self.core.fault("memo itself", fault)
         finally:
-            left = not flight.waiters
+            left = not (flight.waiters or flight.led)
             self.flight = flight
             self._land(result)
             if left:

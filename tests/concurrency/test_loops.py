@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 import threading
 import weakref
 
@@ -235,3 +236,35 @@ def test_coroutines_may_be_made_in_one_loop_and_awaited_in_another():
     coroutine = asyncio.run(makes())
     assert asyncio.run(coroutine) == "k"
     assert core(load).stats.loads == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks begin in a later step of the loop")
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"hard_timeout": 60}, {"single_flight": False}, {"ttl": 10, "stale_if_error": 5}],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("pauses", [False, True])
+def test_tasks_may_begin_at_once(options, pauses):
+    """With `asyncio.eager_task_factory` a load may end before its leader has begun to wait."""
+    executions = []
+
+    @cached(**options)
+    async def load(key):
+        executions.append(key)
+        if pauses:
+            await asyncio.sleep(0)
+        if key == "wrong":
+            raise ValueError(key)
+        return key
+
+    async def main():
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        assert await asyncio.gather(load(1), load(1), load(2)) == [1, 1, 2]
+        assert await load.refresh(1) == 1
+        with pytest.raises(ValueError, match="wrong"):
+            await load("wrong")
+
+    run(main())
+    assert set(executions) == {1, 2, "wrong"}
+    assert nothing_left(load)
