@@ -299,9 +299,8 @@ class PlainTurn:
                 evicted = 0
                 try:
                     with flights.guard.lock:  # which is the store's, too
-                        if not flight.superseded:
-                            ttl = rules.freshness.ttl
-                            victims = core.memory.put(self.key, value, now, ttl, gone)
+                        ttl = rules.freshness.ttl
+                        victims = core.memory.put(self.key, value, now, ttl, gone, flight)
                         evicted = victims.__len__()  # by method: `len` itself may be cached
                         stored = True
                         flight.result = value

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from memo import cached
 from memo.backends import Memory
 from memo.entry import Entry
 
@@ -118,3 +119,25 @@ def test_visits_at_any_place_leave_a_memory_in_order(eviction, change):
                     assert left is None or left.value == "newer", (kind, key, place)
                 check(memory)
             assert place > 5
+
+
+@pytest.mark.parametrize("ttl", [10, None])
+@pytest.mark.parametrize("known", [False, True])
+def test_an_invalidation_at_any_place_of_a_call_leaves_nothing_outdated(ttl, known):
+    """What is stored in the end was loaded after the last change of what the function reads."""
+    for place in count(1):
+        source = ["old"]
+        f = cached(ttl=ttl, maxsize=MAXSIZE)(lambda key, source=source: source[0])
+        for key in range(MAXSIZE):
+            f(key)
+        key = 1 if known else MAXSIZE
+        f.invalidate(key)
+
+        def change(f=f, source=source, key=key):
+            source[0] = "new"
+            f.invalidate(key)
+
+        if not visited(lambda f=f, key=key: f(key), change, place):
+            break
+        assert f.lookup(key).value in {"new", None}, place
+    assert place > 10
