@@ -281,7 +281,7 @@ class PlainTurn:
         if self.flight.result is ABSENT:
             self.core.flights.land(self.flight, ANEW)
 
-    def loaded(self, value: Any) -> Any:  # noqa: C901 - in one piece, to be fast
+    def loaded(self, value: Any) -> Any:
         """The function has returned `value`; returns the caller's answer."""
         core, flight = self.core, self.flight
         stats, rules, flights = core.stats, core.rules, core.flights
