@@ -215,10 +215,10 @@ def method_hit() -> None:
     own = site.core_of(service)
     names = {"quick": {id(service): own}, "timer": own.clock}
     steps = [
-        ("a path that takes *args and **kwargs", "args"),
+        ("a path of these two parameters", "argument"),
         ("whose cache it is", "own = quick.get(id(self))"),
         ("whether there is one", "if own is None: return None"),
-        ("the look into the table", "node = None if kwargs else own.peek(args)"),
+        ("the look into the table", "node = own.peek((argument,))"),
         ("whether it is fresh", "if node is None or timer() >= node.answers_until: return None"),
         ("the count", "own.stats.hits += 1"),
         ("the mark for the eviction", "node.used = True"),
@@ -234,7 +234,7 @@ def method_hit() -> None:
     }
     for number, (what, line) in enumerate(steps):
         lines.append(line)
-        path = _function("", "self, /, *args, **kwargs", lines, names)
+        path = _function("", "self, argument", lines, names)
         setattr(Service, f"step_{number}", Bound(path, type(service.method)))
         variants[what] = f"step_{number}"
     variants["memo"] = "method"

@@ -7,7 +7,7 @@ import inspect
 import typing
 import weakref
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from . import flow as flows
 from . import paths
@@ -55,6 +55,15 @@ class _Unstarted:
         """The clock that will be."""
         seconds: float = self._site.core.clock()
         return seconds
+
+
+#: By whether it is a coroutine function, and a method: the paths for any arguments and for one.
+_PATHS: Final[dict[tuple[bool, bool], tuple[Callable[..., Any], Callable[..., Any]]]] = {
+    (False, False): (paths.of_function, paths.of_function_of_one),
+    (False, True): (paths.of_method, paths.of_method_of_one),
+    (True, False): (paths.of_async_function, paths.of_async_function_of_one),
+    (True, True): (paths.of_async_method, paths.of_async_method_of_one),
+}
 
 
 class Site:
@@ -105,10 +114,15 @@ class Site:
         self.by_key = key is not None
         #: Whether attribute access binds the instance, and does so at once.
         self.binds_instances = self.has_receivers and self.binding == "plain"
+        #: What a receiver can be given by, beside its place.
+        self.receiver_name: str | None = None
         if signature is not None and signature.parameters:
+            first = next(iter(signature.parameters.values()))
+            if first.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
+                self.receiver_name = first.name
             self._method_signature = _without_first(signature)
             ignored = {ignore} if isinstance(ignore, str) else set(ignore)
-            ignored.discard(next(iter(signature.parameters)))
+            ignored.discard(first.name)
             known = set(self._method_signature.parameters)
             if not key:
                 self.method_keys = Keys(
@@ -149,26 +163,24 @@ class Site:
         return path
 
     def _path(self, core: Any) -> Callable[..., Any]:
-        only = None if self.has_receivers else self._only_parameter()
-        if only is not None:
-            of_one = paths.of_async_function_of_one if self.is_async else paths.of_function_of_one
-            return self._dressed(of_one(self, core, only))
-        if self.is_async:
-            made = paths.of_async_method if self.has_receivers else paths.of_async_function
-        else:
-            made = paths.of_method if self.has_receivers else paths.of_function
-        return self._dressed(made(self, core))
+        of_any, of_one = _PATHS[self.is_async, self.has_receivers]
+        names = self._few_parameters()
+        return self._dressed(of_any(self, core) if names is None else of_one(self, core, *names))
 
-    def _only_parameter(self) -> str | None:
-        """The name of the one parameter of a function that has no more, and takes it either way."""
+    def _few_parameters(self) -> tuple[str, ...] | None:
+        """The names of the parameters of a function of one argument; its receiver's is the first.
+
+        None where it has more of them, or may not take them by position and by name alike.
+        """
         function = self.function
-        if not (self.keys.direct and inspect.isfunction(function)):
+        if not (self.keys.direct and self.method_keys.direct and inspect.isfunction(function)):
             return None
         code = function.__code__
         if function.__defaults__ or code.co_posonlyargcount or code.co_kwonlyargcount:
             return None
         extra = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
-        return code.co_varnames[0] if code.co_argcount == 1 and not extra else None
+        count = 2 if self.has_receivers else 1
+        return code.co_varnames[:count] if code.co_argcount == count and not extra else None
 
     def _start(self) -> bool:
         """Make what depends on configuration, unless it is made; whether to use the cache now."""
@@ -330,11 +342,21 @@ class Site:
         """The same for a call whose first argument may be the receiver of a method."""
         if not self._start():
             return None
+        args, kwargs = self._receiver_first(args, kwargs)
         core, keys, keyed, receiver = self.core, self.keys, args, ABSENT
         if args and args[0] in self.receivers:
             core, keys, keyed, receiver = self.core_of(args[0]), self.method_keys, args[1:], args[0]
         plain = take_off(core, keys, keyed, kwargs) if core.plain else None
         return plain or self._turn(core, keys, keyed, kwargs, args, receiver=receiver)
+
+    def _receiver_first(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments of a call; the receiver, where it is given by its name, by position."""
+        if args or self.receiver_name not in kwargs:
+            return args, kwargs
+        others = dict(kwargs)
+        return (others.pop(self.receiver_name),), others
 
     def _turn(
         self,
@@ -385,6 +407,8 @@ class Site:
             TypeError: the arguments do not fit, or a method's receiver is missing.
             OperationFailed: they cannot be a key.
         """
+        if self.has_receivers:
+            args, kwargs = self._receiver_first(args, kwargs)
         core, keys, keyed, receiver = self.core, self.keys, args, ABSENT
         if self.has_receivers:
             if args and args[0] in self.receivers:

@@ -92,7 +92,83 @@ def test_the_receiver_by_name_is_the_same_call(colour) -> None:
     cls = made(colour)
     a = cls(1)
     first = colour.run(a.m(1))
-    assert colour.run(cls.m(self=a, a=1)) == first
+    assert colour.run(cls.m(self=a, a=1)) is first
+    assert cls.m.cache_key(self=a, a=1) == a.m.cache_key(1)
+    assert colour.run(cls.m.lookup(a=1, self=a)).value is first
+    assert colour.run(cls.m.invalidate(self=a, a=1)) is True
+    again = colour.run(cls.m(self=a, a=1))
+    assert again is not first
+    assert colour.run(a.m(1)) is again
+    assert a.runs == [(1, 2), (1, 2)]
+
+
+def of_one_argument(colour):
+    """A class with a cached method of one argument, and the same not cached."""
+
+    class Made:
+        def plain(self, a):
+            return [self, a]
+
+    Made.m = colour.cached(Made.plain)
+    Made.m.__set_name__(Made, "m")
+    return Made
+
+
+def test_a_method_of_one_argument(colour) -> None:
+    """By position, by name, through the class, and the receiver by name: one call, one run."""
+    cls = of_one_argument(colour)
+    a = cls()
+    first = colour.run(a.m(1))
+    same = [a.m(a=1), cls.m(a, 1), cls.m(a, a=1), cls.m(self=a, a=1), cls.m(a=1, self=a)]
+    assert all(colour.run(call) is first for call in same)
+    assert colour.run(cls.m(self=a, a=2)) == [a, 2]
+    assert cls.m.cache_info()[:2] == (5, 2)
+    assert colour.run(a.m([])) == [a, []]  # no key: the function is called
+    assert colour.run(cls().m(1)) is not first
+
+
+def test_a_wrong_call_of_a_method_of_one_argument(colour) -> None:
+    """A call that does not fit gives the message that the method itself would give."""
+    cls = of_one_argument(colour)
+    a = cls()
+    for args, kwargs in [
+        ((), {}),
+        ((a,), {}),
+        ((a, 1, 2), {}),
+        ((a,), {"b": 1}),
+        ((a, 1), {"a": 1}),
+        ((), {"a": 1}),
+        ((a,), {"self": a, "a": 1}),
+    ]:
+        with pytest.raises(TypeError) as plain:
+            cls.plain(*args, **kwargs)
+        with pytest.raises(TypeError) as ours:
+            colour.run(cls.m(*args, **kwargs))
+        assert str(ours.value) == str(plain.value)
+
+
+def test_any_names_for_the_receiver_and_the_argument(colour) -> None:
+    """Both may be called as any local of ours."""
+
+    class Made:
+        @colour.cached
+        def m(own, node):  # noqa: N805
+            return [own, node]
+
+        @colour.cached
+        def n(turn, self):  # noqa: N805
+            return [turn, self]
+
+        @colour.cached
+        def o(func, quick):  # noqa: N805
+            return [func, quick]
+
+    a = Made()
+    for _ in range(2):
+        assert colour.run(a.m(1)) == colour.run(Made.m(own=a, node=1)) == [a, 1]
+        assert colour.run(a.n(1)) == colour.run(Made.n(turn=a, self=1)) == [a, 1]
+        assert colour.run(a.o(1)) == colour.run(Made.o(func=a, quick=1)) == [a, 1]
+    assert [m.cache_info()[:2] for m in (Made.m, Made.n, Made.o)] == [(3, 1)] * 3
 
 
 def test_a_temporary_instance_lives_for_its_call(colour) -> None:
